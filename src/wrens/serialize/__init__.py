@@ -1,0 +1,1 @@
+"""The only package that pickles: values, functions with their modules, and failures."""

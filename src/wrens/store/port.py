@@ -1,0 +1,57 @@
+"""The store's port: four verbs, and what callers may rely on.
+
+Decides the promises; :mod:`wrens.store.cloud` keeps them. Every implementation passes
+:class:`wrens.testing.StoreContract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, Protocol
+
+Buffer = bytes | bytearray | memoryview
+Mode = Literal["if_absent", "replace"]
+
+
+class Store(Protocol):
+    """Where every byte of a job lives.
+
+    Keys are ``/``-separated and relative to the store's URL. What callers may rely on, each line being a
+    test in :class:`wrens.testing.StoreContract`:
+
+    * **Whole or absent.** No reader ever sees a part of an object.
+    * **Seen by all.** Once ``put`` has returned, every ``get`` and ``list`` sees the object.
+    * **One winner.** Of any number of ``put(key, ..., mode="if_absent")`` on one key exactly one returns;
+      the others raise :exc:`~wrens.errors.AlreadyExists` and change nothing.
+    * **Doubt is resolved or reported.** When the reply to a put-if-absent was lost, the object is read back
+      and compared: it returns when the object there is this one, raises ``AlreadyExists`` when it is
+      another's, and :exc:`~wrens.errors.UncertainWrite` when even that could not be told.
+    * **Absence is an error with a name.** ``get`` of a missing key raises
+      :exc:`~wrens.errors.ObjectMissing`; ``delete`` of one does nothing.
+    * **Listing is in key order**, strictly after ``after``, and sees only whole objects.
+
+    Not promised: clocks that agree, or that ``delete`` frees space at once. All methods may be called from
+    several threads at a time.
+    """
+
+    url: str
+    """What :func:`wrens.store.open_store` opens again to the same store; without credentials."""
+
+    def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
+        """Store an object, given as one buffer or as several that are joined."""
+        ...
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
+        """Return the object's bytes from ``start``, all or at most ``length`` of them, read-only."""
+        ...
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """Yield the keys that begin with ``prefix`` (which ends in ``/`` or is empty), in order.
+
+        Only keys greater than ``after`` (a full key) are yielded.
+        """
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects, many with one request where the service allows it."""
+        ...

@@ -1,0 +1,146 @@
+"""The only place that spells a key of the store.
+
+    functions/<digest>                   a function, or a bundle of the modules that it needs
+    values/<digest>                      a shared value (``ex.put``)
+    jobs/<job>/manifest                  who made the job, with which options and versions
+    jobs/<job>/pages/<n>                 a table of batches and their packed inputs
+    jobs/<job>/verdicts/<batch>          the one record that settles a batch
+    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss
+    jobs/<job>/end                       no more pages will come
+
+Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
+number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
+handed on. ``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from hashlib import blake2b
+
+from wrens.errors import BadOption
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def digest(*parts: bytes | memoryview) -> str:
+    """Return the name of a content: 32 hexadecimal digits of BLAKE2b over the parts, in order.
+
+    >>> digest(b"ab") == digest(b"a", b"b")
+    True
+    """
+    state = blake2b(digest_size=16)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
+def new_id() -> str:
+    """Return a fresh id that sorts by the time of its making: seconds since 1970, then 32 random bits.
+
+    >>> len(new_id())
+    17
+    """
+    return f"{int(time.time()):08x}-{os.urandom(4).hex()}"  # noqa: TID251 - an id, not a decision
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` when it can be a part of a key.
+
+    Raises:
+        BadOption: if it has other characters than letters, digits, ``-`` and ``_``, or more than 100.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadOption(
+            f"name={name!r}",
+            "cannot be part of a key",
+            "Use up to 100 letters, digits, '-' and '_', and begin with a letter or digit.",
+        )
+    return name
+
+
+def function(name: str) -> str:
+    """Key of a function or module bundle with this digest."""
+    return f"functions/{name}"
+
+
+def value(name: str) -> str:
+    """Key of a shared value with this digest."""
+    return f"values/{name}"
+
+
+JOBS = "jobs/"
+
+
+def job(job_id: str) -> str:
+    """Prefix of everything that belongs to a job."""
+    return f"jobs/{job_id}/"
+
+
+def manifest(job_id: str) -> str:
+    """Key of a job's manifest."""
+    return f"jobs/{job_id}/manifest"
+
+
+def pages(job_id: str) -> str:
+    """Prefix of a job's pages."""
+    return f"jobs/{job_id}/pages/"
+
+
+def page(job_id: str, number: int) -> str:
+    """Key of one page.
+
+    >>> page("j", 7)
+    'jobs/j/pages/00000007'
+    """
+    return f"jobs/{job_id}/pages/{number:08d}"
+
+
+def verdicts(job_id: str) -> str:
+    """Prefix of a job's verdicts."""
+    return f"jobs/{job_id}/verdicts/"
+
+
+def verdict(job_id: str, batch: str) -> str:
+    """Key of the verdict of one batch."""
+    return f"jobs/{job_id}/verdicts/{batch}"
+
+
+def end(job_id: str) -> str:
+    """Key of the record that says that no more pages will come."""
+    return f"jobs/{job_id}/end"
+
+
+def attempts(job_id: str) -> str:
+    """Prefix of all evidence of a job."""
+    return f"jobs/{job_id}/attempts/"
+
+
+def evidence(job_id: str, attempt: str, what: str) -> str:
+    """Key of one piece of evidence; ``attempt`` is ``<batch>.<k>``."""
+    return f"jobs/{job_id}/attempts/{attempt}/{what}"
+
+
+def batch(number: int) -> str:
+    """Name of the root batch with this number.
+
+    >>> batch(7), child(batch(7), 1)
+    ('00000007', '00000007.1')
+    """
+    return f"{number:08d}"
+
+
+def child(parent: str, index: int) -> str:
+    """Name of the ``index``-th child that the verdict of ``parent`` hands on."""
+    return f"{parent}.{index}"
+
+
+def basename(key: str) -> str:
+    """Return the last part of a key.
+
+    >>> basename("jobs/j/verdicts/00000007.1")
+    '00000007.1'
+    """
+    return key.rpartition("/")[2]

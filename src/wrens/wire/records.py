@@ -1,0 +1,256 @@
+"""The records that cross between driver, store and worker.
+
+Each is a frozen msgspec struct; those that are stored carry ``v``, the version of this layout, which
+:mod:`wrens.wire.envelope` checks before anything is decoded. Decides fields and their units, nothing about
+when a record is written. A batch always is a contiguous run of tasks, ``start`` to ``start + count - 1``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+VERSION = 1
+
+Call = Literal["one", "star", "apply"]
+"""How an input becomes a call: ``f(x)``, ``f(*x)``, or ``f(*x[0], **x[1])``."""
+
+
+class Policy(Struct, frozen=True, omit_defaults=True):
+    """What a worker has to know of the user's options.
+
+    ``timeout_s`` limits one task; ``retry_on`` names exception types (``module:qualname``) whose failures
+    are handed on to be run again, up to ``tries`` calls of the task in all. ``memory_mb`` is the worker's
+    limit, where the backend can hold it.
+    """
+
+    timeout_s: float | None = None
+    retry_on: tuple[str, ...] = ()
+    tries: int = 1
+    memory_mb: int | None = None
+
+
+class Sharing(Struct, frozen=True, omit_defaults=True):
+    """When a worker hands on the rest of a batch that turned out long, so that others can share it.
+
+    After ``after_s`` seconds the worker settles what it has finished and hands on what it has not begun, in
+    pieces that should take ``target_s`` each and of which there are at least ``ways`` (the number of
+    workers that might take one). ``after_s`` of ``None`` means never.
+    """
+
+    after_s: float | None = None
+    target_s: float = 0.05
+    ways: int = 1
+
+
+class Manifest(Struct, frozen=True, omit_defaults=True):
+    """What is known of a job from its first moment on. Stored as JSON, to be read by people too."""
+
+    v: int
+    job: str
+    name: str | None
+    kind: Literal["map", "submit"]
+    function: str
+    """The function's name for people; its digest is in the pages."""
+    backend: str
+    keep: bool
+    policy: Policy
+    lost_tries: int
+    """How often a task may be begun when its worker is lost each time."""
+    backoff_s: float
+    wrens: str
+    python: str
+    made_by: str
+    """``user@host:pid`` of the client."""
+    made_at: float
+    """Seconds since 1970."""
+    driver: str
+    """Id of the driver that made the job."""
+
+
+class Row(Struct, frozen=True, array_like=True):
+    """One batch of a page. ``offset`` and ``length`` are those of its packed inputs in the page's body."""
+
+    batch: str
+    start: int
+    count: int
+    function: str
+    call: Call
+    offset: int
+    length: int
+
+
+class Page(Struct, frozen=True):
+    """A table of batches; the packed inputs follow it in the same object."""
+
+    v: int
+    job: str
+    number: int
+    driver: str
+    rows: tuple[Row, ...]
+
+
+class End(Struct, frozen=True):
+    """No more pages will come. Stored as JSON.
+
+    ``failure`` tells why the inputs stopped early (the user's generator raised); ``tasks`` counts what
+    there is.
+    """
+
+    v: int
+    job: str
+    pages: int
+    tasks: int
+    failure: Failure | None = None
+
+
+class Child(Struct, frozen=True, array_like=True):
+    """A batch that a verdict hands on. Its name is that of the parent, a dot, and its place in the list.
+
+    ``tries`` counts calls of its tasks that ended in an exception, ``losses`` those that ended with their
+    worker. ``running_in`` names the attempt that goes on with this child itself.
+    """
+
+    start: int
+    count: int
+    tries: int = 0
+    losses: int = 0
+    running_in: str = ""
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
+    """Why a task has no result.
+
+    ``pickled`` is the exception itself, when it could be pickled; ``type_name``, ``message`` and
+    ``traceback`` are text and always there. ``kind`` tells whose it is.
+    """
+
+    kind: Literal["user", "system", "cancelled"]
+    type_name: str
+    message: str
+    traceback: str = ""
+    pickled: bytes = b""
+    notes: tuple[str, ...] = ()
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """What an attempt used. Seconds, megabytes (10**6) and bytes; zero means not known."""
+
+    began_at: float = 0.0
+    """Seconds since 1970 on the worker's clock."""
+    wall_s: float = 0.0
+    setup_s: float = 0.0
+    """Of ``wall_s``, the time to fetch the function and the inputs."""
+    cpu_s: float = 0.0
+    peak_memory_mb: float = 0.0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    task_s: tuple[float, ...] = ()
+    """Duration of each task that was run, in order; empty when they are too short to be worth it."""
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True):
+    """The one record that settles a batch; the packed results follow it in the same object.
+
+    Every task of the batch is in exactly one of ``ok`` (ranges ``(start, count)``, in order, whose results
+    are the items of the pack in the same order), ``failures`` and ``children``.
+    """
+
+    v: int
+    job: str
+    batch: str
+    attempt: str
+    """``<batch>.<k>`` of the attempt that wrote it; read back to tell one's own object from another's."""
+    start: int
+    count: int
+    ok: tuple[tuple[int, int], ...] = ()
+    failures: tuple[tuple[int, Failure], ...] = ()
+    children: tuple[Child, ...] = ()
+    usage: Usage = Usage()
+    where: str = ""
+    """The worker, as its backend calls it."""
+    log: str = ""
+    """The last characters that the tasks wrote to stdout and stderr."""
+
+
+class Invocation(Struct, frozen=True, omit_defaults=True):
+    """All that a worker is handed: which attempt of which batch, and where to read the rest.
+
+    ``offset`` and ``length`` are absolute in the page's object and cover the root batch's pack, whose
+    first item belongs to task ``origin``. ``inputs`` is that pack itself, when it is small enough.
+    ``look_first`` asks the worker to make sure that there is no verdict yet before it runs anything.
+    """
+
+    v: int
+    store: str
+    job: str
+    batch: str
+    attempt: str
+    function: str
+    call: Call
+    start: int
+    count: int
+    page: int
+    offset: int
+    length: int
+    origin: int
+    policy: Policy
+    sharing: Sharing = Sharing()
+    inputs: bytes = b""
+    initializer: str = ""
+    """Digest of a function to be called once in each worker before its first task."""
+    tries: int = 0
+    losses: int = 0
+    look_first: bool = False
+    stop_at: float | None = None
+    """Seconds since 1970 by which the worker must have committed, on a backend that ends it then."""
+
+
+class Heartbeat(Struct, frozen=True, omit_defaults=True):
+    """A sign of life of an attempt. Stored as JSON; evidence, so it may be overwritten."""
+
+    attempt: str
+    at: float
+    task: int = -1
+    memory_mb: float = 0.0
+    cpu_s: float = 0.0
+    where: str = ""
+
+
+class Loss(Struct, frozen=True, omit_defaults=True):
+    """What is known of an attempt that left no verdict. Stored as JSON as evidence.
+
+    ``exit_code`` is the process's, ``signal`` its number when one ended it; ``task`` is the one that was
+    running, or -1; ``memory_mb`` the last reading, against ``memory_limit_mb`` when one is known.
+    ``reason`` says in words what the backend saw.
+    """
+
+    reason: str
+    attempt: str = ""
+    where: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    task: int = -1
+    ran_s: float = 0.0
+    memory_mb: float = 0.0
+    memory_limit_mb: float = 0.0
+    log: str = ""
+    started: bool = True
+    """Whether a worker is known to have begun it; a loss before that is nobody's fault."""
+
+
+class ResultRef(Struct, frozen=True):
+    """Where a task's result is: what a ``Future`` turns into among the inputs of another task."""
+
+    store: str
+    job: str
+    batch: str
+    task: int
+
+
+class ValueRef(Struct, frozen=True):
+    """Where a shared value is: what ``ex.put`` returns turns into among inputs."""
+
+    store: str
+    digest: str

@@ -1,0 +1,1 @@
+"""The other program: runs one attempt at a time and keeps nothing."""
