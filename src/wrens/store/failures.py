@@ -1,0 +1,119 @@
+"""From the words of obstore and of the operating system to the errors of wrens.
+
+Decides which class a failure of a store becomes, and so whether it is worth another try. Does not retry.
+Exceptions of obstore are told by name, so that reading this module does not import obstore.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from wrens.errors import (
+    AlreadyExists,
+    BadStoreURL,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
+
+BY_NAME: dict[str, type[StoreError]] = {
+    "AlreadyExistsError": AlreadyExists,
+    "NotFoundError": ObjectMissing,
+    "FileNotFoundError": ObjectMissing,
+    # A put-if-absent is the only condition that is ever sent, so this is what has failed.
+    "PreconditionError": AlreadyExists,
+    "PermissionDeniedError": StoreDenied,
+    "UnauthenticatedError": StoreDenied,
+    "UnknownConfigurationKeyError": BadStoreURL,
+    "InvalidPathError": StoreError,
+    "JoinError": StoreError,
+    "NotModifiedError": StoreError,
+    "NotSupportedError": StoreError,
+    # These two say too little by name; their text and number decide.
+    "GenericError": StoreError,
+    "BaseError": StoreError,
+}
+"""Every exception class of obstore, and what becomes of it."""
+
+_BY_ERRNO: dict[int, type[StoreError]] = {
+    errno.ENOENT: ObjectMissing,
+    errno.EEXIST: AlreadyExists,
+    errno.EACCES: StoreDenied,
+    errno.EPERM: StoreDenied,
+    errno.EROFS: StoreDenied,
+    errno.ENOSPC: StoreFull,
+    errno.EDQUOT: StoreFull,
+    errno.EFBIG: StoreFull,
+    errno.ETIMEDOUT: StoreUnavailable,
+    errno.ECONNREFUSED: StoreUnavailable,
+    errno.ECONNRESET: StoreUnavailable,
+    errno.EHOSTDOWN: StoreUnavailable,
+    errno.EHOSTUNREACH: StoreUnavailable,
+    errno.ENETUNREACH: StoreUnavailable,
+    errno.ESTALE: StoreUnavailable,  # a network file system whose server came back
+}
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_TRY_AGAIN = re.compile(
+    r"timed? ?out|time-?out|connection|connect error|error sending request|dns error|broken pipe|reset by peer"
+    r"|slow ?down|too many requests|service unavailable|internal server error|bad gateway|incomplete"
+    r"|error decoding response body|status(?: code)?:? (?:5\d\d|429|408)\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"access ?denied|forbidden|credential|unauthori[sz]ed|status(?: code)?:? 40[13]\b", re.IGNORECASE
+)
+
+
+def translate(error: Exception, action: str, key: str, url: str) -> StoreError:
+    """Return the error of wrens that tells what ``error`` means for the caller.
+
+    Args:
+        error: What obstore or the operating system raised.
+        action: The verb that failed.
+        key: The key or prefix concerned.
+        url: The store's URL, without credentials.
+
+    Returns:
+        The error to raise; its ``reason`` is one line.
+
+    >>> type(translate(OSError(28, "No space left on device"), "put", "k", "file:///d")).__name__
+    'StoreFull'
+    """
+    reason = first_line(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        kind = _BY_ERRNO.get(error.errno, StoreError)
+        if kind is not StoreError:
+            return kind(action, key, url, reason)
+    kind = BY_NAME.get(type(error).__name__, StoreError)
+    if kind is StoreError:
+        kind = _by_text(str(error))
+    return kind(action, key, url, reason)
+
+
+def _by_text(text: str) -> type[StoreError]:
+    """Judge an error that has no class of its own by the number or the words in it."""
+    number = _OS_ERROR.search(text)
+    if number:
+        kind = _BY_ERRNO.get(int(number.group(1)))
+        if kind is not None:
+            return kind
+    head = text.partition("\nDebug source:")[0]
+    # Denial first: "connection"-like words also occur in long explanations of a refusal.
+    if _DENIED.search(head):
+        return StoreDenied
+    return StoreUnavailable if _TRY_AGAIN.search(head) else StoreError
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return what ``error`` says, without the dump of internals that follows it.
+
+    >>> first_line(ValueError("no such bucket\n\nDebug source:\nGeneric {"))
+    'no such bucket'
+    """
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        return f"{error.strerror} ({errno.errorcode.get(error.errno, os.strerror(error.errno))})"
+    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:500]

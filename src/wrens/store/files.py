@@ -1,0 +1,83 @@
+"""Reading and writing whole files with as few system calls as it takes.
+
+Decides when a file is read and when it is mapped, and how many buffers go out in one call. Knows no keys
+and no store.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from collections.abc import Sequence
+from weakref import WeakSet
+
+SMALL = 1 << 16
+"""Up to this many bytes a file is read; beyond, it is mapped."""
+_VECTOR = 512
+"""Buffers handed to one ``writev``; every system takes at least this many."""
+_MAPS = 256
+"""Live maps before files are read instead: before Python 3.13 each one keeps a file descriptor."""
+_live: WeakSet[mmap.mmap] = WeakSet()
+
+
+def write_all(fd: int, buffers: Sequence[bytes | memoryview]) -> None:
+    """Write the buffers one after the other, without joining them in memory."""
+    for at in range(0, len(buffers), _VECTOR):
+        rest = buffers[at : at + _VECTOR]
+        while rest:
+            rest = _after(rest, os.writev(fd, rest))
+
+
+def _after(buffers: Sequence[bytes | memoryview], written: int) -> Sequence[bytes | memoryview]:
+    """Return what is left of the buffers when the first ``written`` bytes are out."""
+    for n, buffer in enumerate(buffers):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *buffers[n + 1 :]]
+        written -= len(buffer)
+    return ()
+
+
+def read(path: str, start: int, length: int | None) -> memoryview:
+    """Return a range of a file, read-only; past the end there is nothing, which is no error.
+
+    Raises:
+        OSError: if the file cannot be opened or read.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if length is not None and length <= SMALL:
+            return memoryview(os.pread(fd, length, start))
+        # One byte more than is read tells a small file from one to map without asking for its size.
+        head = os.pread(fd, SMALL + 1, start)
+        if len(head) <= SMALL:
+            return memoryview(head)
+        size = os.fstat(fd).st_size - start
+        return _long(fd, start, size if length is None else min(size, length))
+    finally:
+        os.close(fd)
+
+
+def _long(fd: int, start: int, length: int) -> memoryview:
+    """Map a range of a file; a map has to begin on a page."""
+    skip = start % mmap.ALLOCATIONGRANULARITY
+    if sys.version_info >= (3, 13):
+        mapped = mmap.mmap(fd, length + skip, access=mmap.ACCESS_READ, offset=start - skip, trackfd=False)
+        return memoryview(mapped)[skip:]
+    if len(_live) >= _MAPS:
+        return _copied(fd, start, length)
+    mapped = mmap.mmap(fd, length + skip, access=mmap.ACCESS_READ, offset=start - skip)
+    _live.add(mapped)
+    return memoryview(mapped)[skip:]
+
+
+def _copied(fd: int, start: int, length: int) -> memoryview:
+    """Read a long range into memory."""
+    into = bytearray(length)
+    view, done = memoryview(into), 0
+    while done < length:
+        n = os.preadv(fd, [view[done:]], start + done)
+        if not n:
+            break
+        done += n
+    return view[:done].toreadonly()
