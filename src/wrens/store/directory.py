@@ -3,12 +3,13 @@
     <root>/jobs/j/verdicts/00000007     an object: the file at its key
     <root>/.wrens/<unique>              a file that is still being written; never listed
 
-A file is written apart and then linked to its key: the link is the commit, it fails when somebody was
-first, and a reader sees the whole file or none. Large objects are mapped, not read.
+A file is written apart (without any name, where the system can do that) and then linked to its key: the
+link is the commit, it fails when somebody was first, and a reader sees the whole file or none. Large
+objects are mapped, not read.
 
 Decides how the store's promises are kept on a file system. It stands beside the adapter for object stores
-because here the system calls themselves are the fastest way: a put takes a third of the time, a get a
-thirtieth, and no library has to be loaded. Does not decide what is stored. Not promised: that a write
+because here the system calls themselves are the fastest way: a put takes less than half of the time, a get less
+than a tenth, and no library has to be loaded. Does not decide what is stored. Not promised: that a write
 survives a power cut; files are not flushed one by one.
 """
 
@@ -29,6 +30,8 @@ from wrens.store.port import Buffer, Mode
 
 _NO_SUCH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+# Linux can write a file that has no name yet; most of its file systems can, and NFS cannot.
+_NAMELESS: int = getattr(os, "O_TMPFILE", 0) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110
 _RACES = 64
 """How often a put makes its directory anew when a delete removes it in between."""
 
@@ -56,6 +59,7 @@ class DirectoryStore:
         # Unique among machines by chance, among forks of this process by its id, within it by the count.
         self._token = os.urandom(8).hex()
         self._count = count()
+        self._nameless = bool(_NAMELESS)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
         """Store an object, given as one buffer or as several that are joined.
@@ -65,18 +69,54 @@ class DirectoryStore:
             StoreError: if it could not be written; nothing is there then.
         """
         target = self._root + check_key(key)
+        buffers = as_buffers(data)
         try:
-            draft = self._write(as_buffers(data))
-            try:
-                for _ in range(_RACES):
-                    if self._publish(draft, target, key, mode):
-                        return
-            finally:
-                _unlink(draft)
-        except StoreError:
-            raise
+            if mode == "if_absent" and self._nameless and self._put_nameless(buffers, target, key):
+                return
+            self._put_named(buffers, target, key, mode)
         except OSError as error:
-            raise self._explained(error, key) from error
+            raise error if isinstance(error, StoreError) else self._explained(error, key) from error
+
+    def _put_nameless(self, buffers: list[bytes | memoryview], target: str, key: str) -> bool:
+        """Write a file that has no name until it is linked, so that a crash leaves nothing behind.
+
+        Returns ``False`` when this system cannot do it here; nothing has happened then.
+        """
+        try:
+            fd = os.open(self._root, os.O_WRONLY | _NAMELESS, 0o666)
+        except OSError:
+            self._nameless = False
+            return False
+        try:
+            write_all(fd, buffers)
+            for _ in range(2):
+                try:
+                    # The descriptor as directory is not used for an absolute path; naming one makes the
+                    # call follow the link in /proc to the file.
+                    os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd)
+                    return True
+                except FileNotFoundError:
+                    _make_parent(target)
+        except FileExistsError:
+            if os.path.isdir(target):  # noqa: PTH112
+                raise
+            raise AlreadyExists("put", key, self.url) from None
+        except OSError as error:
+            if error.filename2 is None or error.errno not in _NO_LINKS:
+                raise
+            self._nameless = False
+        finally:
+            os.close(fd)
+        return False
+
+    def _put_named(self, buffers: list[bytes | memoryview], target: str, key: str, mode: Mode) -> None:
+        draft = self._write(buffers)
+        try:
+            for _ in range(_RACES):
+                if self._publish(draft, target, key, mode):
+                    return
+        finally:
+            _unlink(draft)
         raise StoreUnavailable("put", key, self.url, "its directory was removed again and again")
 
     def _write(self, buffers: list[bytes | memoryview]) -> str:
@@ -114,9 +154,7 @@ class DirectoryStore:
                 raise
             raise AlreadyExists("put", key, self.url) from None
         except FileNotFoundError:
-            # When a delete is faster than this, the next round makes it again.
-            with suppress(FileNotFoundError):
-                os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            _make_parent(target)
             return False
 
     def _explained(self, error: OSError, key: str) -> StoreError:
@@ -206,6 +244,12 @@ class DirectoryStore:
 
     def __repr__(self) -> str:
         return f"DirectoryStore({self._root[:-1] or '/'!r})"
+
+
+def _make_parent(target: str) -> None:
+    # When a delete is faster than this, the next round makes it again.
+    with suppress(FileNotFoundError):
+        os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
 
 
 def _unlink(path: str) -> None:
