@@ -1,0 +1,242 @@
+"""Functions on their way to a worker: the driver's side.
+
+A function becomes an object that is named by its content: an envelope with a :class:`FunctionRecord` and the
+pickle. When it needs modules of the user, the record names a bundle (:mod:`wrens.serialize.bundles`).
+Decides what has to be uploaded, and when files are looked at again; uploads nothing itself.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct
+
+from wrens.clock import Clock, SystemClock
+from wrens.serialize.values import HARMFUL
+from wrens.wire import envelope, keys
+from wrens.wire.envelope import Buffer
+from wrens.wire.records import VERSION
+
+LOOKING = 20.0
+"""Files are looked at again only after this many times as long as the last look took: a twentieth of the time
+may go into looking, however many files there are and however often functions are sent."""
+
+REMEMBERED, REMEMBERED_BYTES = 256, 1_000_000
+"""How many pickles of functions are remembered, and up to which length."""
+
+_own_bundles: dict[str, int] = {}
+"""Bundles made by this process, and its id: their modules are importable here as they are."""
+
+
+class FunctionRecord(Struct, frozen=True):
+    """The head of a function's object; the pickle follows it."""
+
+    v: int
+    python: str
+    name: str
+    bundle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """A function that can be sent.
+
+    Attributes:
+        digest: Names the object: its key is ``wire.keys.function(digest)``.
+        name: What people call it, such as ``"mymod.resize"``.
+    """
+
+    digest: str
+    name: str
+
+
+def made_here(bundle: str) -> bool:
+    """Tell whether this very process made the bundle, so that its modules need not be unpacked."""
+    return _own_bundles.get(bundle) == os.getpid()
+
+
+def name_of(fn: Any) -> str:
+    """Return what people call a function.
+
+    >>> import functools
+    >>> name_of(len), name_of(functools.partial(print, 1))
+    ('len', 'print')
+    """
+    fn = getattr(fn, "func", fn) if type(fn).__name__ == "partial" else fn
+    name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+    module = getattr(fn, "__module__", None) or ""
+    plain = module in ("", "builtins", "__main__", "__mp_main__")
+    return str(name) if plain else f"{module}.{name}"
+
+
+class Shipper:
+    """Prepares functions and modules for their way; one for each driver, safe for threads.
+
+    Args:
+        clock: Measures how long a look at the files takes. With a clock that stands still they are looked
+            at every time.
+
+    >>> shipper = Shipper()
+    >>> shipment = shipper.function(lambda x: x + 1)
+    >>> [key.partition("/")[0] for key, _ in shipper.take_uploads()]
+    ['functions']
+    >>> shipper.take_uploads()
+    []
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._known: set[str] = set()
+        self._uploads: list[tuple[str, list[Buffer]]] = []
+        self._shipments: dict[tuple[bytes, str], Shipment] = {}
+        self._by_name: WeakKeyDictionary[FunctionType, tuple[bytes, frozenset[str]]] = WeakKeyDictionary()
+        self._bundles: dict[frozenset[str], _Kept] = {}
+        self._files: Any = None
+
+    def function(self, fn: Any, *, what: str | None = None) -> Shipment:
+        """Pickle a function, and find the modules that it needs.
+
+        A function that is pickled by value is pickled at each call, because what it refers to may have
+        changed since.
+
+        Args:
+            fn: Any callable.
+            what: What to call it in the error: ``"the function resize"``.
+
+        Returns:
+            Its digest and name. What has to be uploaded for it is in :meth:`take_uploads`.
+
+        Raises:
+            CannotShip: if it, or something that it refers to, cannot be pickled, or its modules cannot be
+                shipped.
+
+        >>> Shipper().function(len).name
+        'len'
+        """
+        with self._lock:
+            text, modules = self._pickled(fn, what)
+            bundle = self.bundle(modules) if modules else ""
+            shipment = self._shipments.get((text, bundle))
+            if shipment is None:
+                shipment = self._seal(fn, text, bundle)
+                if len(text) <= REMEMBERED_BYTES:
+                    if len(self._shipments) >= REMEMBERED:
+                        self._shipments.pop(next(iter(self._shipments)))
+                    self._shipments[text, bundle] = shipment
+            return shipment
+
+    def bundle(self, modules: frozenset[str]) -> str:
+        """Return the digest of the bundle with these modules and all user modules that they import.
+
+        Args:
+            modules: Dotted names of modules.
+
+        Returns:
+            The digest, or ``""`` when none of them has to be shipped.
+
+        Raises:
+            CannotShip: if they are too large or cannot be read.
+
+        >>> Shipper().bundle(frozenset({"json", "msgspec"}))
+        ''
+        """
+        if not modules:
+            return ""
+        with self._lock:
+            kept = self._bundles.get(modules)
+            began = self._clock.now()
+            if kept is not None and began < kept.good_until:
+                return kept.digest
+            if kept is None or not kept.still_right():
+                kept = self._bundles[modules] = self._make(modules)
+            now = self._clock.now()
+            kept.good_until = now + LOOKING * (now - began)
+            return kept.digest
+
+    def take_uploads(self) -> list[tuple[str, list[Buffer]]]:
+        """Return the objects that were made and not handed out yet: store key, and content in order.
+
+        >>> Shipper().take_uploads()
+        []
+        """
+        with self._lock:
+            uploads, self._uploads = self._uploads, []
+            return uploads
+
+    def _pickled(self, fn: Any, what: str | None) -> tuple[bytes, frozenset[str]]:
+        """Return a function's pickle and the user modules that it refers to."""
+        if type(fn) is FunctionType and fn in self._by_name:
+            return self._by_name[fn]
+        from wrens.serialize.pickling import Recorder
+
+        file = io.BytesIO()
+        pickler = Recorder(file)
+        try:
+            pickler.dump(fn)
+        except HARMFUL as error:
+            from wrens.serialize.explain import cannot_ship
+
+            raise cannot_ship(fn, error, what or f"the function {name_of(fn)}", shipping=True) from None
+        found = file.getvalue(), frozenset(pickler.modules)
+        if type(fn) is FunctionType and not pickler.by_value:
+            self._by_name[fn] = found  # a name stays as it is; only the files behind it change
+        return found
+
+    def _seal(self, fn: Any, text: bytes, bundle: str) -> Shipment:
+        """Make the function's object and queue it."""
+        from wrens.serialize.bundles import python_version
+
+        name = name_of(fn)
+        buffers = envelope.seal(FunctionRecord(VERSION, python_version(), name, bundle), [text])
+        digest = keys.digest(*(memoryview(part) for part in buffers))
+        self._queue(digest, buffers)
+        return Shipment(digest, name)
+
+    def _make(self, modules: frozenset[str]) -> _Kept:
+        """Make a bundle anew and queue it."""
+        from wrens.serialize import bundles
+        from wrens.serialize.origins import ORIGINS
+
+        self._files = self._files or bundles.Files()
+        ORIGINS.forget()
+        made = bundles.make_bundle(modules, self._files)
+        if made.digest:
+            _own_bundles[made.digest] = os.getpid()
+            self._queue(made.digest, made.buffers)
+        return _Kept(made.digest, made.stamps)
+
+    def _queue(self, digest: str, buffers: list[Buffer]) -> None:
+        if digest not in self._known:
+            self._known.add(digest)
+            self._uploads.append((keys.function(digest), buffers))
+
+
+class _Kept:
+    """A bundle that was made: its digest, the files behind it, and until when not to look at them."""
+
+    def __init__(self, digest: str, stamps: Any) -> None:
+        import sys
+
+        self.digest, self._stamps, self._path = digest, stamps, list(sys.path)
+        self.good_until = 0.0
+
+    def still_right(self) -> bool:
+        """Tell whether path and files are as they were."""
+        import sys
+
+        from wrens.errors import CannotShip
+        from wrens.serialize.bundles import stamps_of
+
+        try:
+            return sys.path == self._path and all(
+                stamps_of(place) == stamps for place, stamps in self._stamps.items()
+            )
+        except (CannotShip, OSError):
+            return False

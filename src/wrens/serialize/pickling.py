@@ -1,0 +1,113 @@
+"""The pickler: cloudpickle, which also notes whose modules it refers to.
+
+Functions and classes of ``__main__`` and of notebooks travel by value, which is cloudpickle's own rule.
+Code of a module that no worker could import under its name does too. Code of the user's importable modules
+travels by name, and the name is noted, so that the module can be shipped. Exceptions are taken apart and put
+together in :mod:`wrens.serialize.exceptions`.
+
+Decides by value or by name, for each function, class and module. Importing this module imports cloudpickle.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped,unused-ignore]  # noqa: TID251 - the home of pickling
+from cloudpickle import cloudpickle as inside  # noqa: TID251
+
+from wrens.serialize.imports import imports_of_code
+from wrens.serialize.origins import ORIGINS, Origin
+from wrens.serialize.values import keep_beside
+
+PROTOCOL = 5
+
+
+class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
+    """A cloudpickle pickler that collects the names of the user's modules.
+
+    Attributes:
+        modules: Names of modules that were referred to, or that code sent by value imports.
+        by_value: Whether any function or class was sent by value.
+    """
+
+    def __init__(self, file: io.BytesIO, frames: list[memoryview] | None = None) -> None:
+        callback = None if frames is None else keep_beside(frames)
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=callback)
+        self.modules: set[str] = set()
+        self.by_value = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Decide how a function, class or module travels; leave all else to cloudpickle."""
+        if isinstance(obj, FunctionType | type):
+            if self._goes_by_name(getattr(obj, "__module__", None)):
+                return super().reducer_override(obj)
+            if isinstance(obj, FunctionType):
+                return self._dynamic_function_reduce(obj)
+            return _class_by_value(obj)
+        if isinstance(obj, ModuleType) and not self._goes_by_name(obj.__name__):
+            return _module_by_value(obj)
+        return super().reducer_override(obj)
+
+    def _goes_by_name(self, module: Any) -> bool:
+        """Note a module of the user; tell whether it can be referred to by name."""
+        if type(module) is not str or module == "__main__":
+            return True  # by cloudpickle's rules, which know __main__
+        origin = ORIGINS.of(module)
+        if origin is Origin.USER:
+            self.modules.add(module)
+        return origin is not Origin.VALUE
+
+    def _dynamic_function_reduce(self, func: FunctionType) -> Any:
+        # cloudpickle calls this for each function that it sends by value.
+        self.by_value = True
+        package = func.__globals__.get("__package__") or ""
+        self.modules |= imports_of_code(func.__code__, package)
+        return super()._dynamic_function_reduce(func)
+
+
+class LocalPickler(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
+    """cloudpickle as it is, for what goes back to where its modules came from."""
+
+    modules: frozenset[str] = frozenset()
+
+    def __init__(self, file: io.BytesIO, frames: list[memoryview] | None = None) -> None:
+        callback = None if frames is None else keep_beside(frames)
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=callback)
+
+
+class ValuePickler:
+    """Pickles one value after the other.
+
+    Args:
+        shipping: Whether the modules are wanted, and code goes by value where no worker could import it.
+    """
+
+    def __init__(self, *, shipping: bool) -> None:
+        self._kind = Recorder if shipping else LocalPickler
+        self.modules: set[str] | frozenset[str] = frozenset()
+
+    def dumps(self, value: Any, frames: list[memoryview] | None) -> bytes:
+        """Return the pickle of ``value``; large buffers go to ``frames`` when it is given."""
+        file = io.BytesIO()
+        pickler = self._kind(file, frames)
+        pickler.dump(value)
+        self.modules = pickler.modules
+        return file.getvalue()
+
+
+def _class_by_value(kind: type) -> Any:
+    """Reduce a class whose module no worker can import."""
+    if kind.__module__ not in sys.modules or kind in inside._BUILTIN_TYPE_NAMES:  # noqa: SLF001
+        return inside._class_reduce(kind)  # noqa: SLF001
+    return inside._dynamic_class_reduce(kind)  # noqa: SLF001
+
+
+def _module_by_value(module: ModuleType) -> Any:
+    """Reduce a module that no worker can import, with all that is in it."""
+    contents = {name: value for name, value in vars(module).items() if name != "__builtins__"}
+    for name in ("__loader__", "__spec__", "__cached__"):
+        contents.pop(name, None)
+    return inside.dynamic_subimport, (module.__name__, contents)

@@ -1,0 +1,385 @@
+"""Values in packs: many in one object, readable one by one, arrays in place.
+
+A pack is of one of three kinds (the bytes are in :mod:`wrens.serialize.layout`). When all values are numbers,
+strings, bytes, booleans or ``None``, whole blocks of them are one pickle each: some nanoseconds for a value.
+Otherwise every value is pickled on its own, so that one that cannot be pickled harms only itself; buffers of
+16 KB and more (arrays) stay beside the pickle and are not copied.
+
+Arrays come back writable, as from plain pickle. When the pack lies in writable memory, such as a private
+copy-on-write map of a file, they are used where they are; otherwise each is copied once, when its item is
+read. What was read-only when pickled stays read-only.
+
+Decides how a value becomes bytes. What cannot be pickled is explained in :mod:`wrens.serialize.explain`.
+"""
+
+from __future__ import annotations
+
+import pickle  # noqa: TID251 - this package is the home of pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from wrens.errors import DamagedObject
+from wrens.serialize import layout
+from wrens.wire.envelope import Buffer
+
+if TYPE_CHECKING:
+    from wrens.serialize.functions import Shipper
+    from wrens.serialize.loading import Loader
+    from wrens.serialize.pickling import ValuePickler
+
+PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+BESIDE = 16_384
+"""Bytes from which a buffer stays beside the pickle."""
+PER_BLOCK = 1024
+"""Plain values in one pickle."""
+BLOCK_BYTES = 262_144
+"""A block of plain values that turns out longer than this is made of fewer."""
+AT_ONCE = 262_144
+"""A pack of at most this many bytes is fetched whole, because another request costs more."""
+
+HARMFUL = (Exception, SystemExit, GeneratorExit)
+"""What a user's ``__reduce__`` may raise. A ``KeyboardInterrupt`` is meant for the process and passes."""
+
+
+@dataclass
+class Packed:
+    """A pack that was just made.
+
+    Attributes:
+        buffers: Its bytes, in order. Large arrays are not copied: write them before they change.
+        nbytes: Their length in all.
+        count: How many values are in it.
+        failures: Index among the given values to error, for those that are not in it.
+    """
+
+    buffers: list[Buffer]
+    nbytes: int
+    count: int
+    failures: dict[int, Exception] = field(default_factory=dict)
+
+
+def pack(values: Sequence[Any], *, what: Callable[[int], str], shipper: Shipper | None = None) -> Packed:
+    """Pickle values into one pack; those that cannot be pickled are left out and named.
+
+    Args:
+        values: What to pack.
+        what: Says what the value with an index is, for the error: ``"input 17"``.
+        shipper: Finds the user's modules that the values need, so that a worker can import them. Without
+            it nothing is shipped, as for results.
+
+    Returns:
+        The pack, and an error for each value that is not in it.
+
+    Raises:
+        CannotShip: if modules that the values need cannot be sent.
+
+    >>> packed = pack([1, "two", lambda: 3], what=lambda i: f"input {i}")
+    >>> packed.count, packed.failures
+    (3, {})
+    >>> Pack(memoryview(b"".join(packed.buffers))).item(1)
+    'two'
+    """
+    if PLAIN.issuperset(set(map(type, values))):
+        return _pack_plain(values)
+    pickled, failures, modules = _pickle_each(values, what, shipper)
+    bundle = shipper.bundle(frozenset(modules)) if shipper is not None and modules else ""
+    if any(frames for _, frames in pickled):
+        buffers = layout.join_framed(pickled, bundle)
+        return Packed(buffers, sum(map(_length, buffers)), len(pickled), failures)
+    whole = layout.join_blocks(layout.EACH, 1, len(pickled), bundle, [text for text, _ in pickled])
+    return Packed([whole], len(whole), len(pickled), failures)
+
+
+def _length(buffer: Buffer) -> int:
+    return buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
+
+
+def _pack_plain(values: Sequence[Any]) -> Packed:
+    """Pack values of which none can fail."""
+    values = values if type(values) is list else list(values)
+    count, per = len(values), PER_BLOCK
+    first = pickle.dumps(values[:per], 5)
+    if len(first) > BLOCK_BYTES:
+        per = max(1, per * BLOCK_BYTES // len(first))
+        first = pickle.dumps(values[:per], 5)
+    blocks = [first] if count else []
+    blocks += [pickle.dumps(values[at : at + per], 5) for at in range(per, count, per)]
+    whole = layout.join_blocks(layout.PLAIN, per, count, "", blocks)
+    return Packed([whole], len(whole), count)
+
+
+def _pickle_each(
+    values: Sequence[Any], what: Callable[[int], str], shipper: Shipper | None
+) -> tuple[list[tuple[bytes, Sequence[memoryview]]], dict[int, Exception], set[str]]:
+    """Pickle every value on its own; return pickles with buffers, errors, and modules that are needed."""
+    pickled: list[tuple[bytes, Sequence[memoryview]]] = []
+    failures: dict[int, Exception] = {}
+    modules: set[str] = set()
+    pickler: ValuePickler | None = None
+    dumps, nothing = pickle.dumps, ()
+    for index, value in enumerate(values):
+        try:
+            simple = _simple(value, 4)
+            if simple == 2:
+                pickled.append((dumps(value, 5), nothing))
+                continue
+            frames: list[memoryview] = []
+            if simple:
+                pickled.append((dumps(value, 5, buffer_callback=keep_beside(frames)), frames))
+                continue
+            if pickler is None:
+                pickler = _value_pickler(shipper)
+            pickled.append((pickler.dumps(value, frames), frames))
+            modules |= pickler.modules
+        except HARMFUL as error:
+            from wrens.serialize.explain import cannot_ship
+
+            failures[index] = cannot_ship(value, error, what(index), shipping=shipper is not None)
+    return pickled, failures, modules
+
+
+def _value_pickler(shipper: Shipper | None) -> ValuePickler:
+    from wrens.serialize.pickling import ValuePickler
+
+    return ValuePickler(shipping=shipper is not None)
+
+
+def keep_beside(frames: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Return a buffer callback that keeps the large buffers in ``frames`` and leaves the others in place."""
+
+    def decide(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < BESIDE:
+            return True
+        frames.append(raw)
+        return False
+
+    return decide
+
+
+def _simple(value: Any, depth: int) -> int:
+    """Tell whether the C pickler can do without our help: 2 for yes, 1 when there may be buffers, 0 for no.
+
+    True of plain values and of shallow tuples, lists and dicts of them, and of numpy arrays without
+    Python objects inside. Everything else may need its module shipped or its class sent by value.
+    """
+    kind = type(value)
+    if kind in PLAIN:
+        return 2
+    if kind is tuple or kind is list:
+        items = value
+    elif kind is dict:
+        items = (*value, *value.values()) if value else ()
+    else:
+        return int(kind.__module__ == "numpy" and not getattr(value, "dtype", _ANY).hasobject)
+    if len(items) > 1 and PLAIN.issuperset(set(map(type, items))):
+        return 2
+    if not depth:
+        return 0
+    least = 2
+    for item in items:
+        if type(item) not in PLAIN:
+            least = min(least, _simple(item, depth - 1))
+            if not least:
+                break
+    return least
+
+
+class _ANY:
+    """Stands for the dtype of things that have none."""
+
+    hasobject = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Blocks of a pack: the bytes from ``base`` on, positions from block ``first_block``, which items."""
+
+    head: layout.Head
+    bundle: str
+    view: memoryview
+    base: int
+    places: tuple[int, ...]
+    first_block: int
+    first: int
+    stop: int
+
+
+class Pack:
+    """A pack to be read.
+
+    Args:
+        data: The bytes. When they are writable, arrays are used in place.
+        loader: Makes the modules that the pack names importable before anything is unpickled.
+        key: What to call the pack when it is damaged.
+
+    Raises:
+        DamagedObject: if this is not a pack or is cut short.
+
+    >>> packed = pack([(1, 2), [3]], what=str)
+    >>> one = Pack(memoryview(b"".join(packed.buffers)))
+    >>> len(one), one.item(1), one.items(0, 2)
+    (2, [3], [(1, 2), [3]])
+    """
+
+    def __init__(self, data: Buffer, loader: Loader | None = None, *, key: str = "a pack") -> None:
+        view = memoryview(data)
+        head = layout.read_head(view, key)
+        if len(view) < head.length:
+            raise DamagedObject(key, f"the pack is cut off: {len(view)} of {head.length} bytes")
+        places = layout.read_index(head, view[head.index_at : head.body_at], 0, key)
+        bundle = layout.bundle_of(head, view)
+        self._hold(_Part(head, bundle, view, 0, places, 0, 0, head.count), loader, key)
+
+    @classmethod
+    def _of(cls, part: _Part, loader: Loader | None, key: str) -> Pack:
+        """Make a pack of some of the blocks."""
+        made = cls.__new__(cls)
+        made._hold(part, loader, key)  # noqa: SLF001 - its own class
+        return made
+
+    def _hold(self, part: _Part, loader: Loader | None, key: str) -> None:
+        self._head, self._bundle, self._view, self._base = part.head, part.bundle, part.view, part.base
+        self._places, self._first_block = part.places, part.first_block
+        self._first, self._count = part.first, part.stop - part.first
+        self._loader, self._key = loader, key
+        self._block: tuple[int, list[Any]] = (-1, [])  # the block of plain values that was read last
+
+    def __len__(self) -> int:
+        return self._count
+
+    def item(self, index: int) -> Any:
+        """Return one value.
+
+        An array is handed out where it lies in a writable pack, so that a second call with the same index
+        sees what was written into the first; open the pack anew for a fresh start.
+
+        Args:
+            index: Its number, from 0.
+
+        Raises:
+            IndexError: if there is no such item.
+            DamagedObject: if its bytes are no pickle.
+            Exception: whatever the user's class raises while it is unpickled.
+        """
+        if not 0 <= index < self._count:
+            raise IndexError(f"item {index} of a pack of {self._count}")
+        return self.items(index, index + 1)[0]
+
+    def items(self, start: int, stop: int) -> list[Any]:
+        """Return the values ``start`` to ``stop``, as a slice of a list would.
+
+        Raises:
+            DamagedObject: if their bytes are no pickle.
+            Exception: whatever the user's class raises while it is unpickled.
+        """
+        start, stop, _ = slice(start, stop).indices(self._count)
+        if start >= stop:
+            return []
+        if self._bundle and self._loader is not None:
+            self._loader.activate(self._bundle)
+        start, stop = start + self._first, stop + self._first
+        if self._head.kind == layout.PLAIN:
+            return self._plain(start, stop)
+        low = start - self._first_block
+        places = self._places[low : low + stop - start + 1]
+        if self._head.kind == layout.FRAMED:
+            return [self._framed(a, b) for a, b in pairwise(places)]
+        view, base, loads = self._view, self._base, pickle.loads  # noqa: S301
+        try:
+            return [loads(view[a - base : b - base]) for a, b in pairwise(places)]
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise self._damaged(error) from error
+
+    def _framed(self, begin: int, end: int) -> Any:
+        """Unpickle the value of one framed block."""
+        block = self._view[begin - self._base : end - self._base]
+        text, frames = layout.split_framed(block, begin, self._key)
+        # Arrays are writable wherever they come from: in place if the memory is, otherwise in a copy.
+        buffers = [bytearray(frame) for frame in frames] if block.readonly else frames
+        try:
+            return pickle.loads(text, buffers=buffers)  # noqa: S301 - a worker runs the user's code anyway
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise self._damaged(error) from error
+
+    def _plain(self, start: int, stop: int) -> list[Any]:
+        """Return the values of plain blocks."""
+        per, found = self._head.per, []
+        for block in range(start // per, -(-stop // per)):
+            if self._block[0] != block:
+                self._block = (block, self._plain_block(block))
+            low = block * per
+            found += self._block[1][max(0, start - low) : stop - low]
+        return found
+
+    def _plain_block(self, block: int) -> list[Any]:
+        """Unpickle one block of plain values and check that it holds as many as it should."""
+        a, b = (place - self._base for place in self._places[block - self._first_block :][:2])
+        try:
+            values = pickle.loads(self._view[a:b])  # noqa: S301
+        except Exception as error:  # plain values run no user code: it is the bytes
+            raise DamagedObject(self._key, f"a block of plain values: {error}") from error
+        per = self._head.per
+        if type(values) is not list or len(values) != min(per, self._head.count - block * per):
+            raise DamagedObject(self._key, "a block of plain values holds another number of them")
+        return values
+
+    def _damaged(self, error: Exception) -> Exception:
+        """Tell a pickle that is broken from a user's class that raised the same kind of error."""
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        ours = frame is not None and frame.tb_frame.f_globals.get("__name__") == __name__
+        return DamagedObject(self._key, f"an item: {error}") if ours else error
+
+
+def open_pack(
+    fetch: Callable[[int, int], memoryview], length: int, first: int, stop: int, loader: Loader | None = None
+) -> Pack:
+    """Open a part of a pack and fetch no more than it needs.
+
+    A small pack is fetched whole. Of a large one the header, the needed piece of the index and the range of
+    bytes with these items are fetched: two or three calls. Who wants all items reads the pack at once and
+    makes a :class:`Pack` of it.
+
+    Args:
+        fetch: Called with an offset in the pack and a length, returns these bytes.
+        length: Length of the whole pack.
+        first: The first item that is wanted.
+        stop: The item after the last that is wanted.
+        loader: As in :class:`Pack`.
+
+    Returns:
+        A pack of ``stop - first`` items: its item 0 is the item ``first`` of the whole pack.
+
+    Raises:
+        DamagedObject: if this is not a pack, is cut short, or has no such items.
+
+    >>> data = memoryview(b"".join(pack(list(range(100)), what=str).buffers))
+    >>> open_pack(lambda at, n: data[at : at + n], len(data), 40, 43).items(0, 3)
+    [40, 41, 42]
+    """
+    key = "a pack"
+    start = fetch(0, min(length, AT_ONCE))
+    head = layout.read_head(start, key)
+    if head.length > length or not 0 <= first <= stop <= head.count:
+        raise DamagedObject(key, f"items {first} to {stop} of {head.count}, {head.length} of {length} bytes")
+    low, high = first // head.per, -(-stop // head.per)
+    a, b = head.index_at + head.width * low, head.index_at + head.width * (high + 1)
+    places = layout.read_index(head, _part(fetch, start, a, b, key), low, key)
+    begin = places[0] - places[0] % 64  # so that arrays keep their place on multiples of 64
+    view = _part(fetch, start, begin, places[-1], key)
+    part = _Part(head, layout.bundle_of(head, start), view, begin, places, low, first, stop)
+    return Pack._of(part, loader, key)  # noqa: SLF001 - the same module
+
+
+def _part(
+    fetch: Callable[[int, int], memoryview], start: memoryview, begin: int, end: int, key: str
+) -> memoryview:
+    """Return a range of the pack, from its start when that was fetched already."""
+    part = start[begin:end] if end <= len(start) else memoryview(fetch(begin, end - begin))
+    if len(part) != end - begin:
+        raise DamagedObject(key, f"the pack is cut off: {len(part)} of {end - begin} bytes from {begin} on")
+    return part
