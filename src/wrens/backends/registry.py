@@ -1,0 +1,60 @@
+"""Backends by name.
+
+Another package adds one through the entry point group ``wrens.backends``. The names that come with wrens are
+known here as text, so that they work without an installation too and the core imports no adapter. Decides
+which class a name means, and imports it when it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wrens.errors import UnknownBackend
+
+if TYPE_CHECKING:
+    from wrens.backends.base import Backend
+
+GROUP = "wrens.backends"
+_OWN = {
+    "local": "wrens.backends.local:LocalBackend",
+    "inline": "wrens.backends.inline:InlineBackend",
+}
+
+
+def find(name: str) -> type[Backend]:
+    """Return the class of a backend.
+
+    Args:
+        name: Such as ``"local"``.
+
+    Raises:
+        UnknownBackend: if nothing has this name.
+
+    >>> find("local").__name__
+    'LocalBackend'
+    """
+    if name in _OWN:
+        module, _, attribute = _OWN[name].partition(":")
+        found: type[Backend] = getattr(import_module(module), attribute)
+        return found
+    for entry in _entry_points():
+        if entry.name == name:
+            return entry.load()  # type: ignore[no-any-return]
+    raise UnknownBackend(name, available())
+
+
+def available() -> list[str]:
+    """Return the names that :func:`find` knows, in order.
+
+    >>> {"inline", "local"} <= set(available())
+    True
+    """
+    return sorted({*_OWN, *(entry.name for entry in _entry_points())})
+
+
+def _entry_points() -> list[Any]:
+    # Imported late: it costs more than the rest of this package together.
+    from importlib.metadata import entry_points
+
+    return list(entry_points(group=GROUP))

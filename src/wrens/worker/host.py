@@ -1,0 +1,129 @@
+"""The process that a worker lives in, as far as an attempt needs to know it.
+
+Decides what is kept from one attempt to the next in a warm worker: open stores, loaded functions, which
+initializers have run. Everything here can be lost at any time without harm.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from wrens.clock import Clock, SystemClock
+from wrens.errors import StoreUnavailable
+from wrens.serialize import Loader
+from wrens.store import open_store
+from wrens.wire.records import Failure
+from wrens.worker import page as status
+
+if TYPE_CHECKING:
+    from wrens.store.port import Buffer, Mode, Store
+    from wrens.worker.running import Running
+
+EXIT_TIMEOUT = 81
+"""The process ended itself after it had settled a task that ran longer than its timeout."""
+EXIT_DEADLINE = 82
+"""The process ended itself after it had handed on its batch, because the platform was about to."""
+EXIT_ORPHAN = 83
+"""The process ended itself after it had handed on its batch, because its client was gone."""
+
+
+class Capture(Protocol):
+    """Where the output of tasks is caught; see :class:`wrens.worker.output.Output`."""
+
+    def begin(self) -> None:
+        """Note where the output of the next attempt begins."""
+        ...
+
+    def tail(self) -> str:
+        """Return the last of what was written since :meth:`begin`."""
+        ...
+
+
+class Watch(Protocol):
+    """What looks after an attempt while it runs; see :class:`wrens.worker.watchdog.Watchdog`."""
+
+    def begin(self, run: Running) -> None:
+        """Look after this attempt from now on."""
+        ...
+
+    def end(self) -> None:
+        """Look after it no longer."""
+        ...
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes that went to and came from the store since the last look."""
+
+    read: int = 0
+    written: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """What surrounds the attempts of one worker.
+
+    Args:
+        backend: Name of the backend, for :func:`wrens.worker.context.current`.
+        where: The worker in words, as it stands in verdicts and notes.
+        clock: The time.
+        page: The status page, see :mod:`wrens.worker.page`.
+        notify: Called with an attempt, the name as which it goes on (when it handed on a part and still
+            runs a task) and why it left no verdict (or nothing).
+        capture: What catches stdout and stderr; ``None`` leaves them alone.
+        watch: What looks after attempts while they run; ``None`` for nobody.
+        leave: Ends the process at once with an exit code; ``None`` when the attempt runs in the driver's
+            process. Without it nothing can be stopped while it runs, and Ctrl-C is the user's.
+        orphaned: Tells whether the client is gone.
+    """
+
+    backend: str
+    where: str
+    clock: Clock = field(default_factory=SystemClock)
+    page: memoryview = field(default_factory=status.private)
+    notify: Callable[[str, str, str], None] = lambda _attempt, _goes_on_as, _lost: None
+    capture: Capture | None = None
+    watch: Watch | None = None
+    leave: Callable[[int], None] | None = None
+    orphaned: Callable[[], bool] = lambda: False
+    pid: int = field(default_factory=os.getpid)
+    traffic: Traffic = field(default_factory=Traffic)
+    initialized: dict[str, Failure | None] = field(default_factory=dict)
+    broken: StoreUnavailable | None = None
+    """The last time that a store could not be read; tells such an error from a task's own."""
+    main_thread: int = field(default_factory=threading.get_ident)
+    _stores: dict[str, Store] = field(default_factory=dict)
+    _loaders: dict[str, Loader] = field(default_factory=dict)
+
+    def store(self, url: str) -> Store:
+        """Return the store of this URL, opened once."""
+        found = self._stores.get(url)
+        if found is None:
+            found = self._stores[url] = open_store(url)
+        return found
+
+    def get(self, url: str, key: str, start: int = 0, length: int | None = None) -> memoryview:
+        """Read from a store, counting the bytes."""
+        try:
+            data = self.store(url).get(key, start=start, length=length)
+        except StoreUnavailable as error:
+            self.broken = error
+            raise
+        self.traffic.read += data.nbytes
+        return data
+
+    def put(self, url: str, key: str, buffers: list[Buffer], *, mode: Mode = "if_absent") -> None:
+        """Write to a store, counting the bytes."""
+        self.store(url).put(key, buffers, mode=mode)
+        self.traffic.written += sum(map(len, buffers))
+
+    def loader(self, url: str) -> Loader:
+        """Return the loader that reads functions from this store and keeps them."""
+        found = self._loaders.get(url)
+        if found is None:
+            found = self._loaders[url] = Loader(lambda key: self.get(url, key))
+        return found

@@ -1,0 +1,124 @@
+"""What an attempt needs before its first task: initializer, inputs, limits.
+
+Decides how much is read at once and when inputs are unpickled: all before the loop when they are small, each
+inside the loop when they are large, when one of them cannot be unpickled, or when the tasks have lost a
+worker before and it has to be known which one does it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from wrens.errors import InitializerFailed, StoreUnavailable
+from wrens.serialize import Pack, describe_failure, open_pack
+from wrens.wire import keys
+from wrens.wire.records import Failure, Invocation
+from wrens.worker.host import Host
+from wrens.worker.running import Running
+
+LARGE = 8192
+"""Mean bytes of an input from which inputs are unpickled one by one, so that only one is in memory."""
+
+Fetch = Callable[[int], Any]
+
+
+def initialize(host: Host, invocation: Invocation) -> Failure | None:
+    """Call the executor's initializer if this process has not done so yet.
+
+    Returns:
+        The failure of every task, when it raised now or earlier in this process.
+    """
+    name = invocation.initializer
+    if not name:
+        return None
+    if name not in host.initialized:
+        host.initialized[name] = _initialize(host, invocation)
+    return host.initialized[name]
+
+
+def _initialize(host: Host, invocation: Invocation) -> Failure | None:
+    shown = "of this executor"
+    try:
+        call = host.loader(invocation.store).function(invocation.initializer)
+        shown = getattr(call, "__qualname__", shown)
+        call()
+    except StoreUnavailable:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the initializer is the user's code
+        text = describe_failure(error)
+        raised = InitializerFailed(shown, text.traceback or f"{text.type_name}: {text.message}")
+        return describe_failure(raised, kind="system")
+    return None
+
+
+def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
+    """Return the inputs of the attempt's tasks.
+
+    Returns:
+        The inputs and ``None``; or their places in the pack, and what returns the input at a place.
+    """
+    invocation = state.invocation
+    first, stop = (
+        invocation.start - invocation.origin,
+        invocation.start - invocation.origin + invocation.count,
+    )
+    loader = state.host.loader(invocation.store)
+    nbytes = 0
+    if invocation.inputs:
+        pack = Pack(memoryview(invocation.inputs), loader)
+    else:
+        key = keys.page(invocation.job, invocation.page)
+
+        def fetch(at: int, length: int) -> memoryview:
+            nonlocal nbytes
+            nbytes += length
+            return state.host.get(invocation.store, key, invocation.offset + at, length)
+
+        pack = open_pack(fetch, invocation.length, first, stop, loader)
+        first, stop = 0, invocation.count
+    state.pack, state.pack_first = pack, first
+    if not invocation.losses and nbytes <= LARGE * invocation.count:
+        try:
+            return pack.items(first, stop), None
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - an input of the user's: the loop will find out which
+            pass
+    state.lazy = True
+    return list(range(first, stop)), pack.item
+
+
+def input_of(state: Running, index: int) -> tuple[Any, ...]:
+    """Return a tuple of the input of one task, for a message; an empty one when it cannot be had."""
+    if not state.lazy:
+        # The watchdog may have emptied the list meanwhile.
+        return tuple(state.tasks[index : index + 1])
+    try:
+        return (state.pack.item(state.pack_first + index),) if state.pack else ()
+    except BaseException:  # noqa: BLE001 - as above; the task has failed for this very reason
+        return ()
+
+
+@contextmanager
+def memory_limit(megabytes: int | None) -> Iterator[None]:
+    """Let allocations beyond ``megabytes`` raise ``MemoryError``, where the system can.
+
+    Linux counts the process's private data against the limit; elsewhere nothing is limited.
+    """
+    if megabytes is None or not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = megabytes * 1_000_000
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

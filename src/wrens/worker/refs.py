@@ -1,0 +1,94 @@
+"""Reads what a reference among the inputs stands for: a shared value, or the result of another task.
+
+Decides what a worker keeps of it: the last few, because many tasks share one value. A result is where the
+verdict of its batch says, or in a child that the batch handed the task on to.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from wrens.errors import ObjectMissing
+from wrens.serialize import Pack, rebuild_failure
+from wrens.wire import envelope, keys
+from wrens.wire.records import ResultRef, ValueRef, Verdict
+from wrens.worker.host import Host
+
+KEPT = 8
+"""How many shared values and verdicts stay open in a worker."""
+
+
+class Refs:
+    """A resolver for :func:`wrens.serialize.set_resolver`, with a short memory.
+
+    Args:
+        host: The worker, which reads the store.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._values: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, str], tuple[Verdict, memoryview]] = OrderedDict()
+
+    def __call__(self, ref: ResultRef | ValueRef) -> Any:
+        """Return the value.
+
+        Raises:
+            StoreError: if it cannot be read.
+            BaseException: the failure of the other task, when it has no result.
+        """
+        return self._value(ref) if isinstance(ref, ValueRef) else self._result(ref)
+
+    def _value(self, ref: ValueRef) -> Any:
+        name = (ref.store, ref.digest)
+        if name not in self._values:
+            data = self._host.get(ref.store, keys.value(ref.digest))
+            _keep(self._values, name, Pack(data, self._host.loader(ref.store)).item(0))
+        return self._values[name]
+
+    def _result(self, ref: ResultRef) -> Any:
+        batch = ref.batch
+        while True:
+            verdict, body = self._verdict(ref, batch)
+            for task, failure in verdict.failures:
+                if task == ref.task:
+                    raise rebuild_failure(failure)
+            position = _position(verdict, ref.task)
+            if position is not None:
+                return Pack(body, self._host.loader(ref.store)).item(position)
+            for i, child in enumerate(verdict.children):
+                if child.start <= ref.task < child.start + child.count:
+                    batch = keys.child(batch, i)
+                    break
+            else:
+                raise ObjectMissing(
+                    "get", keys.verdict(ref.job, batch), ref.store, f"it has no task {ref.task}"
+                )
+
+    def _verdict(self, ref: ResultRef, batch: str) -> tuple[Verdict, memoryview]:
+        key = keys.verdict(ref.job, batch)
+        if (ref.store, key) not in self._verdicts:
+            data = self._host.get(ref.store, key)
+            _keep(self._verdicts, (ref.store, key), envelope.unseal(Verdict, data, key))
+        return self._verdicts[ref.store, key]
+
+
+def _keep(memory: OrderedDict[Any, Any], name: Any, value: Any) -> None:
+    memory[name] = value
+    if len(memory) > KEPT:
+        memory.popitem(last=False)
+
+
+def _position(verdict: Verdict, task: int) -> int | None:
+    """Return the place of a task's result in the pack.
+
+    >>> _position(Verdict(1, "j", "0", "0.a", 0, 9, ok=((0, 2), (5, 2))), 6)
+    3
+    """
+    before = 0
+    for start, count in verdict.ok:
+        if start <= task < start + count:
+            return before + task - start
+        before += count
+    return None

@@ -1,0 +1,110 @@
+"""From the results of tasks to the verdict of their batch.
+
+Decides what stands in a verdict. Whether it is the one that counts is decided by the store: put-if-absent,
+and whoever comes second discards what it has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from wrens.errors import AlreadyExists
+from wrens.serialize import describe_failure, pack
+from wrens.wire import envelope, keys
+from wrens.wire.records import VERSION, Child, Failure, Usage, Verdict
+from wrens.worker import page
+from wrens.worker.running import Running
+
+
+def commit(
+    run: Running,
+    stop: int,
+    children: Sequence[Child] = (),
+    failures: Sequence[tuple[int, Failure]] = (),
+) -> bool:
+    """Create the verdict that settles the tasks from ``run.first`` to before ``stop``.
+
+    Args:
+        run: The attempt.
+        stop: Index of the first task that is not over.
+        children: What is handed on of the tasks from ``stop`` on.
+        failures: Index and failure of tasks from ``stop`` on that will have no result.
+
+    Returns:
+        ``True`` when this verdict is the one, ``False`` when somebody else's was there first.
+
+    Raises:
+        StoreError: when it could not be written, or nobody can tell.
+    """
+    invocation, start = run.invocation, run.invocation.start
+    values, which = run.values(stop)
+    packed = pack(values, what=lambda i: f"the result of {run.name}(...) (task {start + _at(run, which, i)})")
+    failed = {i: f for i, f in run.failures.items() if run.first <= i < stop}
+    failed.update(failures)
+    for i, error in packed.failures.items():
+        failed[_at(run, which, i)] = describe_failure(error)
+    gone = run.again.union(failed)
+    if gone:
+        ok = ranges(start + i for i in range(run.first, stop) if i not in gone)
+    else:
+        ok = ((start + run.first, stop - run.first),) if stop > run.first else ()
+    verdict = Verdict(
+        v=VERSION,
+        job=invocation.job,
+        batch=run.batch,
+        attempt=run.attempt,
+        start=start + run.first,
+        count=run.last - run.first,
+        ok=ok,
+        failures=tuple((start + i, failed[i]) for i in sorted(failed)),
+        children=(*children, *run.retries(stop)),
+        usage=usage(run, stop, packed.nbytes),
+        where=run.host.where,
+        log=run.host.capture.tail() if run.host.capture else "",
+    )
+    try:
+        run.host.put(
+            invocation.store, keys.verdict(invocation.job, run.batch), envelope.seal(verdict, packed.buffers)
+        )
+    except AlreadyExists:
+        return False
+    return True
+
+
+def usage(run: Running, stop: int, written: int = 0) -> Usage:
+    """Return what the attempt has used so far."""
+    clock, traffic = run.host.clock, run.host.traffic
+    stamps = run.stamps[run.first : stop + 1]
+    timed = len(run.stamps) > stop
+    return Usage(
+        began_at=run.began_at,
+        wall_s=clock.now() - run.began,
+        setup_s=run.setup_s,
+        cpu_s=time.process_time() - run.cpu_from,
+        peak_memory_mb=run.host.page[page.PEAK] / 1e6,
+        bytes_read=traffic.read - run.traffic_from[0],
+        bytes_written=traffic.written - run.traffic_from[1] + written,
+        task_s=tuple(after - before for before, after in pairwise(stamps)) if timed else (),
+    )
+
+
+def ranges(tasks: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return ascending numbers as ranges ``(start, count)``.
+
+    >>> ranges([0, 1, 2, 5, 7, 8])
+    ((0, 3), (5, 1), (7, 2))
+    """
+    found: list[list[int]] = []
+    for task in tasks:
+        if found and task == found[-1][0] + found[-1][1]:
+            found[-1][1] += 1
+        else:
+            found.append([task, 1])
+    return tuple((start, count) for start, count in found)
+
+
+def _at(run: Running, which: tuple[int, ...], i: int) -> int:
+    """Return the index of the task whose result is the ``i``-th value."""
+    return which[i] if which else run.first + i
