@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError
@@ -23,7 +23,7 @@ from wrens.store.readback import same_object
 
 if TYPE_CHECKING:
     from obstore import GetOptions
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 _FAILURES = (BaseError, OSError, ValueError)
 _JOIN = 256 * 1024
@@ -176,12 +176,12 @@ def connect(url: str, options: dict[str, str]) -> CloudStore:
     from datetime import timedelta
     from urllib.parse import urlencode
 
-    from obstore.store import ClientConfig, RetryConfig, from_url
+    from obstore.store import from_url
 
     plain = options.get("endpoint", "").startswith("http://")
     # The whole object has to pass within ``timeout``; obstore's own 30 s is too short for a large one.
-    client = cast(ClientConfig, {"timeout": "300s", "connect_timeout": "10s", "allow_http": plain})
-    retry = cast(RetryConfig, {"max_retries": 4, "retry_timeout": timedelta(seconds=60)})
+    client: ClientConfig = {"timeout": "300s", "connect_timeout": "10s", "allow_http": plain}
+    retry: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
     shown = url + ("?" + urlencode(options) if options else "")
     try:
         inner = from_url(url, client_options=client, retry_config=retry, **options)  # type: ignore[call-overload]
