@@ -58,9 +58,9 @@ def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True) -> S
     """Open the store at an address.
 
     Args:
-        url_or_path: A directory (``/data/jobs``, ``jobs``, ``~/jobs``, ``file:///data/jobs``), ``memory://``
-            (one store per name and process), ``s3://bucket/prefix``, ``gs://…`` or ``az://…``. A bucket's
-            query may name an ``endpoint`` or a ``region``; credentials come from the environment.
+        url_or_path: A directory (``/data/jobs``, ``~/jobs``, ``file:///data/jobs``), ``memory://name`` (one
+            per process), ``s3://bucket/prefix``, ``gs://…`` or ``az://…``. A bucket's query may name an
+            ``endpoint`` or a ``region``; credentials come from the environment.
         create: Make the directory when there is none. Without it, a directory has to be there and need
             only be readable.
 
@@ -73,13 +73,8 @@ def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True) -> S
 
     >>> open_store("memory://scratch") is open_store("memory://scratch")
     True
-    >>> open_store("s4://bucket")
-    Traceback (most recent call last):
-        ...
-    wrens.errors.BadStoreURL: open (the whole store) in s4://bucket: this URL names no store
-      the store says: 's4' is not a kind of store; did you mean s3://bucket?
-      Write one of: a directory (/data/jobs or file:///data/jobs), memory://, s3://bucket/prefix, \
-gs://bucket/prefix, az://container/prefix. Nothing was started.
+    >>> open_store("s3://bucket/prefix?region=eu-west-1").url
+    's3://bucket/prefix?region=eu-west-1'
     """
     address = os.fspath(url_or_path)
     match = _SCHEME.match(address)
