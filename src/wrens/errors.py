@@ -150,7 +150,9 @@ class CannotShip(WrensError, TypeError):
         self.what, self.path, self.kind, self.reason, self.kept = what, path, kind, reason, kept
 
     def __str__(self) -> str:
-        where = f"{self.path} is a {self.kind}" if self.path else (f"it is a {self.kind}" if self.kind else "")
+        where = (
+            f"{self.path} is a {self.kind}" if self.path else (f"it is a {self.kind}" if self.kind else "")
+        )
         return _lines(
             f"cannot ship {self.what}" + (f": {where}" if where else ""),
             f"the pickler says: {self.reason}" if self.reason else "",
@@ -243,7 +245,9 @@ class StoreFull(StoreError):
     """The store has no space left."""
 
     problem = "no space left"
-    advice = "Free some space ('wrens clean --older-than 7d --dry-run' lists old jobs) or choose another store."
+    advice = (
+        "Free some space ('wrens clean --older-than 7d --dry-run' lists old jobs) or choose another store."
+    )
 
 
 class StoreUnavailable(StoreError, ConnectionError):

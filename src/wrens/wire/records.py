@@ -67,6 +67,8 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     """Seconds since 1970."""
     driver: str
     """Id of the driver that made the job."""
+    initializer: str = ""
+    """Digest of the function that each worker calls first, or empty."""
 
 
 class Row(Struct, frozen=True, array_like=True):

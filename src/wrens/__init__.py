@@ -1,0 +1,63 @@
+"""wrens: run a Python function over data, on machines that nobody has to keep.
+
+Decides the public names, and loads each only when it is asked for, so that importing wrens is cheap.
+
+>>> import wrens
+>>> with wrens.Executor("inline") as ex:
+...     list(ex.map(abs, [-1, 2]))
+[1, 2]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from wrens.core.attach import attach as attach
+    from wrens.core.executor import Executor as Executor
+    from wrens.core.executor import Shared as Shared
+    from wrens.core.future import Future as Future
+    from wrens.core.job import Job as Job
+    from wrens.core.job import Progress as Progress
+    from wrens.core.policy import Backup as Backup
+    from wrens.core.policy import Options as Options
+    from wrens.core.policy import Packing as Packing
+    from wrens.core.policy import Resources as Resources
+    from wrens.core.policy import Retry as Retry
+    from wrens.worker.context import current as current
+
+_HOMES = {
+    "Backup": "wrens.core.policy",
+    "Executor": "wrens.core.executor",
+    "Future": "wrens.core.future",
+    "Job": "wrens.core.job",
+    "Options": "wrens.core.policy",
+    "Packing": "wrens.core.policy",
+    "Progress": "wrens.core.job",
+    "Resources": "wrens.core.policy",
+    "Retry": "wrens.core.policy",
+    "Shared": "wrens.core.executor",
+    "attach": "wrens.core.attach",
+    "current": "wrens.worker.context",
+}
+
+__all__ = sorted([*_HOMES, "__version__", "errors"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("wrens.errors")
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'wrens' has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,181 @@
+"""Getting a job back from its store.
+
+Decides what a second client does with a job: settle what has a verdict, run what has none, wait for what is
+still being planned as long as its client shows signs of life. Does not decide anything about attempts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from wrens import events
+from wrens.backends.base import Backend
+from wrens.core import reading
+from wrens.core.attempts import Batch, Rules
+from wrens.core.job import Job
+from wrens.core.planning import batches_of
+from wrens.core.policy import Packing
+from wrens.core.session import Session, open_session
+from wrens.errors import WrensError
+from wrens.serialize import rebuild_failure
+from wrens.store.port import Store
+from wrens.wire import keys
+from wrens.wire.records import Child, Manifest
+
+SILENT_S = 20.0
+"""A client that has not said for so long that it reads inputs is taken for dead."""
+
+
+def attach(
+    job_id: str,
+    *,
+    store: str | os.PathLike[str] | Store | None = None,
+    backend: str | Backend | None = None,
+    max_workers: int | None = None,
+    observers: Sequence[events.Observer] = (),
+) -> Job[Any]:
+    """Return a job that some client made, from this or any other machine, and complete it.
+
+    Tasks that have a verdict are not run again. The others are run here, also when another client is at work
+    on the same job: whoever settles a batch first wins, and both get the same results. The job's data stays
+    in the store.
+
+    Args:
+        job_id: The job's id or name.
+        store: URL or directory of its store; by default that of :class:`wrens.Executor`.
+        backend: Where to run; by default where the job was made to run.
+        max_workers: As for :class:`wrens.Executor`.
+        observers: Called with every event.
+
+    Raises:
+        UnknownJob: if the store holds no such job.
+        StoreError: if the store cannot be read.
+
+    >>> import tempfile
+    >>> from wrens import Executor, attach
+    >>> where = tempfile.mkdtemp()
+    >>> with Executor("inline", store=where, keep=True) as ex:
+    ...     job_id = ex.map_async(abs, [-1, -2]).id
+    >>> attach(job_id, store=where).results()
+    [1, 2]
+    """
+    opened = _store(store)
+    stored = reading.read_job(opened, job_id)
+    session = open_session(
+        stored.manifest.backend if backend is None else backend,
+        opened,
+        max_workers=max_workers,
+        observers=observers,
+    )
+    session.driver.initializer = stored.manifest.initializer
+    follower = _Follower(session, stored)
+    follower.start()
+    return follower.job
+
+
+class _Follower:
+    """Takes up what is in the store, and what comes into it."""
+
+    def __init__(self, session: Session, stored: reading.Stored) -> None:
+        self._session = session
+        self._stored = stored
+        self._rules = _rules(stored.manifest)
+        self._since = session.clock.now()
+        self.job: Job[Any] = Job(
+            stored.manifest.job, store_url=session.store.url, driving=session, clock=session.clock
+        )
+
+    def start(self) -> None:
+        """Settle what has a verdict and run the rest; then close the session by itself."""
+        session = self._session
+        for page in self._stored.pages:
+            self.job.planned(sum(row.count for row in page.rows))
+        ended = self._take_end()
+        batches = [batch for page in self._stored.pages for batch in self._batches(page)]
+        open_batches = self._settled_by(batches)
+        self.job.on_finished(lambda: session.close(wait=False, cancel=False))
+        if not ended:
+            session.driver.watchers.append(self._look)
+        if open_batches or not ended:
+            session.driver.track(self.job, open_batches, shared=True)
+            session.work_off()
+
+    def _batches(self, page: Any) -> list[Batch]:
+        body = self._stored.bodies[page.number]
+        return batches_of(page, body, self._rules, adopted=True)
+
+    def _settled_by(self, batches: list[Batch]) -> list[Batch]:
+        """Settle every batch that has a verdict, and what that hands on; return the batches that have none."""
+        todo, without = list(batches), []
+        while todo:
+            batch = todo.pop()
+            if batch.name not in self._stored.verdicts:
+                without.append(batch)
+                continue
+            verdict, body = reading.read_verdict(self._session.store, batch.job, batch.name)
+            self.job.settle(verdict, body)
+            for index, child in enumerate(verdict.children):
+                todo.append(_child(batch, keys.child(batch.name, index), child))
+        return without
+
+    def _take_end(self) -> bool:
+        end = self._stored.end
+        if end is None:
+            return False
+        self.job.ended(error=None if end.failure is None else rebuild_failure(end.failure))
+        return True
+
+    def _look(self) -> None:
+        """Look for new pages and the end; in the driver's thread, every now and then."""
+        session, stored = self._session, self._stored
+        try:
+            stored.end = reading.read_end(session.store, self.job.id)
+            for page in reading.read_pages(session.store, self.job.id, stored):
+                self.job.planned(sum(row.count for row in page.rows))
+                session.driver.take_up(self._batches(page))
+            if stored.end is None and not self._abandoned():
+                return
+        except WrensError as error:
+            self.job.break_(error)
+        session.driver.watchers.remove(self._look)
+        if not self._take_end():
+            self.job.ended(cut_short=True)
+
+    def _abandoned(self) -> bool:
+        """Whether the client that reads the inputs has been silent for too long."""
+        beat = reading.driver_beat(self._session.store, self.job.id, self._stored.manifest.driver)
+        clock = self._session.clock
+        last = self._stored.manifest.made_at if beat is None else beat.at
+        return clock.wall() - last > SILENT_S
+
+
+def _child(parent: Batch, name: str, child: Child) -> Batch:
+    return Batch(
+        job=parent.job,
+        name=name,
+        start=child.start,
+        count=child.count,
+        source=parent.source,
+        rules=parent.rules,
+        tries=child.tries,
+        losses=child.losses,
+        adopted=True,
+    )
+
+
+def _rules(manifest: Manifest) -> Rules:
+    return Rules(
+        policy=manifest.policy, packing=Packing(), lost=manifest.lost_tries, backoff_s=manifest.backoff_s
+    )
+
+
+def _store(store: str | os.PathLike[str] | Store | None) -> Store:
+    from wrens.store import default_store_url, open_store
+
+    if store is None:
+        return open_store(default_store_url())
+    if isinstance(store, (str, os.PathLike)):
+        return open_store(store)
+    return store

@@ -1,0 +1,575 @@
+"""The life of a batch, as a pure machine.
+
+    ready ──launch──▶ running ──verdict found──▶ settled (children become ready)
+      ▲                 │  │
+      │◀──lost, alone───┘  └──slow──▶ running twice ──first verdict──▶ settled
+      │
+      └── lost with neighbours, cancelled, given up: a verdict of the driver's own settles it
+
+Given what has happened and what time it is, the machine says what to do next, as commands. It does none of
+it: no store, backend, clock or random number is reached from here, so the property tests and a simulator run
+the very same decisions.
+
+Invariants, each held by ``tests/property/test_attempts.py``: a batch leaves the machine only by a verdict
+that is in the store; every task is in exactly one batch that is ready or running, or settled; whatever the
+order of events, the number of launches is bounded by the policy; whenever nothing is running, nothing to be
+launched is left out but what waits for its back-off.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+from wrens.core import packing as pack
+from wrens.core.policy import Backup, Packing
+from wrens.wire import keys
+from wrens.wire.records import Call, Child, Loss, Policy, Sharing, Verdict
+
+START_S = 60.0
+"""Seconds that an attempt may need before its first task begins."""
+GRACE_S = 10.0
+"""Seconds that a worker may be late with what it should have done by itself."""
+LONGEST_TASK_S = 7 * 24 * 3600.0
+"""A task without a timeout is given up after a week; a platform's own limit is usually shorter."""
+NEVER_BEGUN = 10
+"""How often an attempt may be lost before a worker has begun it, until that is the task's failure."""
+
+Key = tuple[str, str]
+"""A job's id and a batch's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a batch's inputs are and what to call on them; shared by a root batch and its descendants."""
+
+    function: str
+    call: Call
+    page: int
+    offset: int
+    length: int
+    origin: int
+    inline: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a job's options say to the machine."""
+
+    policy: Policy
+    packing: Packing
+    lost: int = 4
+    backoff_s: float = 0.0
+    backup: Backup | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch that has no verdict yet, as far as is known here."""
+
+    job: str
+    name: str
+    start: int
+    count: int
+    source: Source
+    rules: Rules
+    tries: int = 0
+    losses: int = 0
+    not_before: float = 0.0
+    adopted: bool = False
+    """Somebody else may be running it: look before running."""
+    launches: int = 0
+    live: set[str] = field(default_factory=set)
+    evidence: list[Loss] = field(default_factory=list)
+    undecided: Loss | None = None
+    cancelled: set[int] = field(default_factory=set)
+    settling: bool = False
+    """A verdict of our own is on its way; nothing else is to be decided."""
+
+    @property
+    def key(self) -> Key:
+        """What the machine calls it."""
+        return (self.job, self.name)
+
+
+@dataclass(slots=True)
+class _Running:
+    key: Key
+    launched_at: float
+    deadline: float
+    overdue: bool = False
+
+
+# --- commands ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Hand this attempt to the backend."""
+
+    batch: Batch
+    attempt: str
+    sharing: Sharing
+    look_first: bool
+    backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Look whether the batch has a verdict, and tell by :meth:`Machine.found`."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Make the backend end this attempt: it is too late, or has lost."""
+
+    attempt: str
+    lost: bool
+    """The driver waits for the backend's word about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Create a verdict that settles the cancelled tasks and hands on the others."""
+
+    batch: Batch
+    cancelled: tuple[int, ...]
+    children: tuple[Child, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Create a verdict in which every task of the batch fails on this evidence."""
+
+    batch: Batch
+    evidence: tuple[Loss, ...]
+    overdue: bool
+
+
+Command = Launch | Read | Stop | HandOn | GiveUp
+
+
+class Machine:
+    """Says what to do next about every batch of one driver.
+
+    Args:
+        capacity: How many attempts may run at a time.
+        driver: Id of the driver, which makes its attempts' names unique; without a dot.
+        launch_s: Seconds that the backend takes to launch, for the length of batches.
+
+    A batch is added, launched, and gone when its verdict was found:
+
+    >>> from wrens.core.policy import Packing
+    >>> machine = Machine(capacity=1, driver="d", launch_s=0.001)
+    >>> rules = Rules(policy=Policy(), packing=Packing())
+    >>> source = Source(function="f", call="one", page=0, offset=0, length=0, origin=0)
+    >>> machine.add([Batch("job", "00000000", 0, 1, source, rules)])
+    >>> [launch] = machine.launches(now=0.0)
+    >>> machine.committed(launch.attempt, "", now=1.0)
+    [Read(key=('job', '00000000'))]
+    >>> verdict = Verdict(1, "job", "00000000", launch.attempt, 0, 1, ok=((0, 1),))
+    >>> machine.found(("job", "00000000"), verdict, now=1.0), machine.idle
+    ([], True)
+    """
+
+    def __init__(self, *, capacity: int, driver: str, launch_s: float) -> None:
+        self.capacity = capacity
+        self.pace = pack.Pace()
+        self._driver = driver
+        self._launch_s = launch_s
+        self._batches: dict[Key, Batch] = {}
+        self._ready: list[tuple[int, int, str, Key]] = []
+        self._later: list[tuple[float, int, Key]] = []
+        self._running: dict[str, _Running] = {}
+        self._ranks: dict[str, int] = {}
+        self._next_rank = 0
+        self._early: dict[Key, list[Loss]] = {}
+        self._settled: dict[str, int] = {}
+        self._durations: dict[str, deque[float]] = {}
+
+    # --- what there is ---
+
+    @property
+    def idle(self) -> bool:
+        """No batch is without a verdict."""
+        return not self._batches
+
+    @property
+    def free(self) -> int:
+        """How many more attempts could run now."""
+        return max(0, self.capacity - len(self._running))
+
+    @property
+    def waiting(self) -> int:
+        """How many batches are ready to be launched, about."""
+        return len(self._ready)
+
+    @property
+    def running(self) -> int:
+        """How many attempts are running."""
+        return len(self._running)
+
+    def unsettled(self, job: str) -> list[Key]:
+        """Return the batches of ``job`` that have no verdict."""
+        return [key for key in self._batches if key[0] == job]
+
+    def jobs(self) -> set[str]:
+        """Return the jobs that have batches without a verdict."""
+        return {key[0] for key in self._batches}
+
+    def batch(self, key: Key) -> Batch | None:
+        """Return a batch that has no verdict, or ``None``."""
+        return self._batches.get(key)
+
+    def job_of(self, attempt: str) -> str | None:
+        """Return the job that a running attempt works for, or ``None`` when it is not running."""
+        running = self._running.get(attempt)
+        return None if running is None else running.key[0]
+
+    def knows(self, key: Key) -> bool:
+        """Whether this batch is here without a verdict."""
+        return key in self._batches
+
+    # --- events ---
+
+    def add(self, batches: Iterable[Batch]) -> None:
+        """Take up batches that are in the store; root batches of a page, or what a verdict handed on."""
+        for batch in batches:
+            if batch.key in self._batches:
+                continue
+            self._batches[batch.key] = batch
+            if batch.job not in self._ranks:
+                self._ranks[batch.job] = self._next_rank
+                self._next_rank += 1
+            self._make_ready(batch)
+
+    def committed(self, attempt: str, goes_on_as: str, now: float) -> list[Command]:
+        """The backend says that a verdict may be there, and that the worker is free or goes on."""
+        running = self._running.pop(attempt, None)
+        if running is None:
+            return []
+        batch = self._batches.get(running.key)
+        if batch is not None:
+            batch.live.discard(attempt)
+        if goes_on_as:
+            key = (running.key[0], goes_on_as.rpartition(".")[0])
+            timeout = self._task_limit(batch.rules.policy if batch else Policy())
+            self._running[goes_on_as] = _Running(key, now, now + timeout + GRACE_S)
+        if batch is None:
+            return []
+        # Should there be no verdict in spite of what was said, the attempt counts as lost.
+        batch.undecided = Loss(reason="it was reported as done, but left no verdict", attempt=attempt)
+        return [Read(running.key)]
+
+    def lost(self, attempt: str, loss: Loss, now: float) -> list[Command]:
+        """The backend says that an attempt is over; whether it had committed is to be looked up."""
+        running = self._running.pop(attempt, None)
+        if running is None:
+            return []
+        if running.overdue:
+            loss = _overdue(loss, now - running.launched_at)
+        batch = self._batches.get(running.key)
+        if batch is None:
+            # Its parent's verdict, in which it is named, has not been read yet.
+            self._early.setdefault(running.key, []).append(loss)
+            return []
+        batch.live.discard(attempt)
+        batch.evidence.append(loss)
+        batch.undecided = loss
+        return [Read(running.key)]
+
+    def found(self, key: Key, verdict: Verdict | None, now: float) -> list[Command]:
+        """Tell what a look into the store showed: the batch's verdict, or that there is none yet."""
+        batch = self._batches.get(key)
+        if batch is None:
+            return []
+        if verdict is None:
+            return self._decide(batch, now)
+        del self._batches[key]
+        self._learn(batch, verdict)
+        for index, child in enumerate(verdict.children):
+            self._add_child(batch, keys.child(batch.name, index), child, now)
+        return [self._stop(attempt) for attempt in sorted(batch.live)]
+
+    def tick(self, now: float) -> list[Command]:
+        """Say what has become due: attempts past their deadline are to be ended."""
+        commands: list[Command] = []
+        for attempt, running in self._running.items():
+            if now >= running.deadline and not running.overdue:
+                running.overdue = True
+                commands.append(Stop(attempt, lost=True))
+        return commands
+
+    def cancel(self, job: str, tasks: Iterable[int] | None, now: float) -> list[Command]:
+        """Settle tasks of a job as cancelled: some that have not begun, or (``None``) all that is left.
+
+        Tasks of a batch that is running are cancelled only with the whole job.
+        """
+        commands: list[Command] = []
+        if tasks is None:
+            for key in self.unsettled(job):
+                batch = self._batches[key]
+                batch.cancelled.update(range(batch.start, batch.start + batch.count))
+                commands.extend(self._hand_on_cancelled(batch))
+            return commands
+        wanted = set(tasks)
+        for key in self.unsettled(job):
+            batch = self._batches[key]
+            mine = wanted.intersection(range(batch.start, batch.start + batch.count))
+            if mine and not batch.live:
+                batch.cancelled |= mine
+                commands.extend(self._hand_on_cancelled(batch))
+        return commands
+
+    def cancel_waiting(self) -> list[Command]:
+        """Settle as cancelled every batch that is not running, of all jobs."""
+        commands: list[Command] = []
+        for batch in list(self._batches.values()):
+            if not batch.live:
+                batch.cancelled.update(range(batch.start, batch.start + batch.count))
+                commands.extend(self._hand_on_cancelled(batch))
+        return commands
+
+    def forget(self, job: str) -> None:
+        """Drop a job without settling it: its data is being deleted, or this driver leaves it."""
+        for key in self.unsettled(job):
+            del self._batches[key]
+        self._ranks.pop(job, None)
+        self._settled.pop(job, None)
+        self._durations.pop(job, None)
+
+    # --- decisions ---
+
+    def withdraw(self, attempt: str) -> None:
+        """Take back a launch that was not carried out."""
+        running = self._running.pop(attempt, None)
+        if running is not None and (batch := self._batches.get(running.key)) is not None:
+            batch.live.discard(attempt)
+            self._push(batch)
+
+    def busy_with(self, job: str) -> bool:
+        """Whether an attempt of this job may still be writing."""
+        return any(running.key[0] == job for running in self._running.values())
+
+    def attempts_of(self, job: str) -> list[str]:
+        """Return the attempts of this job that are running."""
+        return [attempt for attempt, running in self._running.items() if running.key[0] == job]
+
+    def launches(self, now: float) -> list[Launch]:
+        """Say which attempts to launch now: what is ready, in order of task; then backups."""
+        while self._later and self._later[0][0] <= now:
+            _, _, key = heapq.heappop(self._later)
+            if key in self._batches:
+                self._push(self._batches[key])
+        found: list[Launch] = []
+        while self._ready and self.free > 0:
+            key = heapq.heappop(self._ready)[-1]
+            batch = self._batches.get(key)
+            if batch is None or batch.live or batch.settling:
+                continue
+            found.append(self._launch(batch, now, backup=False))
+        if self.free > 0 and not self._ready:
+            found.extend(self._backups(now))
+        return found
+
+    def next_due(self, now: float) -> float | None:
+        """Return when something becomes due by itself, or ``None`` when nothing will."""
+        times = [running.deadline for running in self._running.values() if not running.overdue]
+        if self._later:
+            times.append(self._later[0][0])
+        if self._running and any(self._batches[key].rules.backup for key in self._live_keys()):
+            times.append(now + 0.25)
+        return min(times, default=None)
+
+    def _launch(self, batch: Batch, now: float, *, backup: bool) -> Launch:
+        attempt = f"{batch.name}.{batch.launches}-{self._driver}"
+        look_first = batch.adopted or batch.launches > 0
+        batch.launches += 1
+        batch.live.add(attempt)
+        batch.undecided = None
+        per_task = self.pace.per_task(batch.source.function)
+        target_s = pack.batch_seconds(batch.rules.packing, self._launch_s)
+        sharing = pack.sharing(
+            batch.count,
+            packing=batch.rules.packing,
+            workers=self.capacity,
+            per_task_s=per_task,
+            target_s=target_s,
+        )
+        timeout = self._task_limit(batch.rules.policy)
+        at_once = batch.count if sharing.after_s is None else 1
+        deadline = now + START_S + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
+        self._running[attempt] = _Running(batch.key, now, deadline)
+        return Launch(batch, attempt, sharing, look_first, backup)
+
+    def _decide(self, batch: Batch, now: float) -> list[Command]:
+        loss = batch.undecided
+        if loss is None or batch.live or batch.settling:
+            return []
+        batch.undecided = None
+        overdue = loss.reason.startswith(_OVERDUE)
+        if not loss.started:
+            never = sum(not each.started for each in batch.evidence)
+            if never < NEVER_BEGUN:
+                batch.not_before = now + 0.05 * 2**never
+                self._make_ready(batch)
+                return []
+        elif batch.count > 1:
+            children = _isolate(batch, loss)
+            for index, child in enumerate(children):
+                if child.losses:
+                    self._early[batch.job, keys.child(batch.name, index)] = [loss]
+            batch.settling = True
+            return [HandOn(batch, (), children)]
+        else:
+            batch.losses += 1
+            if batch.losses < batch.rules.lost and not (overdue and batch.rules.policy.timeout_s):
+                batch.not_before = now + batch.rules.backoff_s * 2 ** (batch.losses - 1)
+                self._make_ready(batch)
+                return []
+        batch.settling = True
+        return [GiveUp(batch, tuple(batch.evidence or [loss]), overdue)]
+
+    def _hand_on_cancelled(self, batch: Batch) -> list[Command]:
+        if batch.settling:
+            return []
+        batch.settling = True
+        cancelled = tuple(sorted(batch.cancelled))
+        rest = _runs(t for t in range(batch.start, batch.start + batch.count) if t not in batch.cancelled)
+        children = tuple(Child(start, count, batch.tries, batch.losses) for start, count in rest)
+        return [HandOn(batch, cancelled, children)]
+
+    def _add_child(self, parent: Batch, name: str, child: Child, now: float) -> None:
+        key = (parent.job, name)
+        evidence = self._early.pop(key, [])
+        batch = Batch(
+            job=parent.job,
+            name=name,
+            start=child.start,
+            count=child.count,
+            source=parent.source,
+            rules=parent.rules,
+            tries=child.tries,
+            losses=child.losses,
+            not_before=now + self._backoff(parent.rules, child),
+            adopted=parent.adopted,
+            evidence=list(evidence),
+        )
+        running = self._running.get(child.running_in)
+        if running is not None and running.key == key:
+            batch.live.add(child.running_in)
+            batch.launches = 1
+            self._batches[key] = batch
+            return
+        if child.running_in and not evidence:
+            # The attempt that went on with it is another driver's, or was lost unseen.
+            batch.adopted = True
+        self.add([batch])
+
+    @staticmethod
+    def _backoff(rules: Rules, child: Child) -> float:
+        again = max(child.tries, child.losses)
+        return rules.backoff_s * 2 ** (again - 1) if again else 0.0
+
+    def _backups(self, now: float) -> list[Launch]:
+        found: list[Launch] = []
+        for attempt, running in list(self._running.items()):
+            batch = self._batches.get(running.key)
+            if batch is None or batch.rules.backup is None or self.free == 0:
+                continue
+            if (
+                batch.live == {attempt}
+                and not batch.settling
+                and self._slow(batch, now - running.launched_at)
+            ):
+                found.append(self._launch(batch, now, backup=True))
+        return found
+
+    def _slow(self, batch: Batch, ran_s: float) -> bool:
+        backup, done = batch.rules.backup, self._durations.get(batch.job)
+        if backup is None or not done:
+            return False
+        settled = self._settled.get(batch.job, 0)
+        total = settled + sum(self._batches[key].count for key in self.unsettled(batch.job))
+        if settled < backup.after * total:
+            return False
+        return bool(ran_s > backup.slowness * median(done) * batch.count)
+
+    def _learn(self, batch: Batch, verdict: Verdict) -> None:
+        ended = sum(count for _, count in verdict.ok) + len(verdict.failures)
+        self._settled[batch.job] = self._settled.get(batch.job, 0) + ended
+        seconds = max(0.0, verdict.usage.wall_s - verdict.usage.setup_s)
+        if not ended or not verdict.usage.wall_s:
+            return
+        self.pace.learn(batch.source.function, seconds, ended)
+        self._durations.setdefault(batch.job, deque(maxlen=999)).append(seconds / ended)
+
+    def _stop(self, attempt: str) -> Stop:
+        self._running.pop(attempt, None)
+        return Stop(attempt, lost=False)
+
+    def _make_ready(self, batch: Batch) -> None:
+        if batch.not_before > 0.0:
+            heapq.heappush(self._later, (batch.not_before, self._ranks[batch.job], batch.key))
+        else:
+            self._push(batch)
+
+    def _push(self, batch: Batch) -> None:
+        heapq.heappush(self._ready, (self._ranks[batch.job], batch.start, batch.name, batch.key))
+
+    def _live_keys(self) -> list[Key]:
+        return [running.key for running in self._running.values() if running.key in self._batches]
+
+    @staticmethod
+    def _task_limit(policy: Policy) -> float:
+        return policy.timeout_s if policy.timeout_s is not None else LONGEST_TASK_S
+
+
+_OVERDUE = "overdue: "
+
+
+def _overdue(loss: Loss, ran_s: float) -> Loss:
+    return Loss(
+        reason=f"{_OVERDUE}it was ended {ran_s:.1f} s after its launch, past its deadline",
+        attempt=loss.attempt,
+        where=loss.where,
+        task=loss.task,
+        ran_s=ran_s,
+        memory_mb=loss.memory_mb,
+        log=loss.log,
+    )
+
+
+def _isolate(batch: Batch, loss: Loss) -> tuple[Child, ...]:
+    """Split a batch whose worker was lost, so that the task at fault ends up alone.
+
+    When the backend knows which task was running, that one is the suspect; otherwise the batch is halved,
+    and halved again should it be lost again.
+    """
+    stop = batch.start + batch.count
+    if batch.start <= loss.task < stop:
+        parts = [(batch.start, loss.task, 0), (loss.task, loss.task + 1, 1), (loss.task + 1, stop, 0)]
+    else:
+        middle = batch.start + batch.count // 2
+        parts = [(batch.start, middle, 0), (middle, stop, 0)]
+    return tuple(Child(a, b - a, batch.tries, losses) for a, b, losses in parts if b > a)
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the runs of consecutive numbers as ``(first, length)``.
+
+    >>> _runs([3, 4, 5, 9])
+    [(3, 3), (9, 1)]
+    """
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and sum(runs[-1]) == number:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((number, 1))
+    return runs

@@ -1,0 +1,470 @@
+"""The driver: carries out what the machine decides.
+
+One thread per executor runs :meth:`Driver.run`; on a backend that works in the driver's own process there is
+no thread, and the callers step it. Decides nothing about attempts (:mod:`wrens.core.attempts` does) and
+nothing about inputs (:mod:`wrens.core.planning` does). All state of the machine is touched by this thread
+only; others leave requests.
+
+What the store says is the only truth here: a notice of the backend makes the driver look, and what it finds
+is told to the machine and the job.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from wrens import events
+from wrens.backends.base import Backend, Committed
+from wrens.clock import Clock
+from wrens.core import verdicts
+from wrens.core.attempts import Batch, Command, GiveUp, HandOn, Key, Launch, Machine, Read, Stop
+from wrens.core.job import Job
+from wrens.errors import AlreadyExists, ObjectMissing, StoreError, WrensError
+from wrens.store.port import Buffer, Store
+from wrens.wire import envelope, keys
+from wrens.wire.records import VERSION, Heartbeat, Invocation, Loss, Verdict
+
+SWEEP_S = 5.0
+"""How often verdicts are listed although no hint came; a lost hint costs no more than this."""
+SHARED_SWEEP_S = 0.5
+"""The same for a job that another driver may be working on."""
+TROUBLE = 8
+"""How often in a row a job's object may fail to be read or written, until the job is broken."""
+IDLE_S = 0.5
+"""After this long without anything to do, the driver tidies up."""
+BEAT_S = 5.0
+"""How often the driver of a job whose inputs have not ended says that it is alive."""
+
+
+class Queue(Protocol):
+    """Tasks that wait to be planned when a worker is free; asked by the driver's thread."""
+
+    waiting: int
+
+    def plan(self, free: int) -> None:
+        """Turn up to ``free`` batches of what waits into tasks of a job."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """Give this error to everything that waits."""
+        ...
+
+
+class Driver:
+    """Launches attempts on one backend and reads their verdicts from one store.
+
+    Args:
+        store: Where the jobs are.
+        backend: Where attempts run.
+        clock: Tells the time.
+        driver_id: Names this driver in attempts and evidence; without a dot.
+        initializer: Digest of a function for each worker to call first, or empty.
+        observers: Called with every event.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        backend: Backend,
+        *,
+        clock: Clock,
+        driver_id: str,
+        initializer: str = "",
+        observers: Sequence[events.Observer] = (),
+    ) -> None:
+        self.store = store
+        self.backend = backend
+        self.id = driver_id
+        self.initializer = initializer
+        self.observers = list(observers)
+        limits = backend.limits
+        # Work in this process may ask for more work while it runs, so it has no fixed number of places.
+        capacity = 10_000 if limits.in_process else limits.parallelism
+        self.machine = Machine(capacity=capacity, driver=driver_id, launch_s=limits.launch_s)
+        self._clock = clock
+        self._jobs: dict[str, Job[Any]] = {}
+        self._shared: set[str] = set()
+        self._open: set[str] = set()
+        self._queues: list[Queue] = []
+        self._requests: deque[Callable[[], None]] = deque()
+        self._trouble: dict[Key, int] = {}
+        self._look_again: list[tuple[float, Callable[[], list[Command]]]] = []
+        self._sweep_at = clock.now() + SWEEP_S
+        self._beat_at = 0.0
+        self._draining = False
+        self._abandoned = False
+        self.watchers: list[Callable[[], None]] = []
+        self.on_idle: Callable[[], bool] = lambda: False
+        self.on_exit: Callable[[], None] = lambda: None
+        self.died: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        self._closed = threading.Event()
+
+    # --- from any thread ---
+
+    def post(self, request: Callable[[], None]) -> None:
+        """Have ``request`` called in the driver's thread, soon."""
+        self._requests.append(request)
+        if not self.backend.limits.in_process:
+            if self._thread is None:
+                self._start()
+            self.backend.wake()
+
+    def track(self, job: Job[Any], batches: Iterable[Batch], *, shared: bool = False) -> None:
+        """Run these batches, which are in the store, for this job."""
+        batches = list(batches)
+
+        def take_up() -> None:
+            self._jobs[job.id] = job
+            if shared:
+                self._shared.add(job.id)
+                self._sweep_at = 0.0
+            self.take_up(batches)
+
+        self.post(take_up)
+
+    def take_up(self, batches: Sequence[Batch]) -> None:
+        """Run these batches; in the driver's thread."""
+        self.machine.add(batches)
+        for batch in batches:
+            if not batch.source.length:
+                # Its input could not be pickled, and the planner has settled it already.
+                self._perform(self._read(batch.key))
+
+    def know(self, job: Job[Any]) -> None:
+        """Tell this job what is found of it; in the driver's thread."""
+        self._jobs[job.id] = job
+
+    def add_queue(self, queue: Queue) -> None:
+        """Ask this queue for tasks whenever a worker is free."""
+        self._queues.append(queue)
+
+    def keep_alive(self, job_id: str, *, alive: bool) -> None:
+        """Say in the store, every few seconds, that the inputs of this job are still being read."""
+        if alive:
+            self._open.add(job_id)
+        else:
+            self._open.discard(job_id)
+
+    def drain(self) -> None:
+        """End the driver's thread as soon as nothing is left to do."""
+        self._draining = True
+        self.post(lambda: None)
+
+    def abandon(self) -> None:
+        """End the driver's thread without finishing what is left."""
+        self._abandoned = True
+        self.drain()
+
+    @property
+    def started(self) -> bool:
+        """Whether the driver has a thread, running or ended."""
+        return self._thread is not None
+
+    def wait_closed(self) -> None:
+        """Wait until the driver's thread has ended and everything is tidied up."""
+        if self._thread is not threading.current_thread():
+            self._closed.wait()
+
+    def closed_unstarted(self) -> None:
+        """Say that a driver that never ran is closed."""
+        self._closed.set()
+
+    def join(self) -> None:
+        """Wait until the driver's thread has ended."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # --- the driver's thread ---
+
+    def _start(self) -> None:
+        with self._start_lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self.run, name=f"wrens-driver-{self.id}", daemon=True)
+                self._thread.start()
+
+    def run(self) -> None:
+        """Work until drained; then close the backend. An error that nobody foresaw breaks every job."""
+        try:
+            while not self._abandoned and not (self._draining and self._nothing_left()):
+                self.step()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, no future may wait for ever
+            self.died = error
+            self._break_all(error)
+        finally:
+            self.backend.close()
+            self.on_exit()
+            self._closed.set()
+
+    def _nothing_left(self) -> bool:
+        return (
+            not self.watchers
+            and self.machine.idle
+            and not self._requests
+            and not any(q.waiting for q in self._queues)
+        )
+
+    def step(self, *, wait: bool = True) -> None:
+        """Do what is due, launch what is ready, and wait for the backend to see something."""
+        while self._requests:
+            self._requests.popleft()()
+        now = self._clock.now()
+        for queue in self._queues:
+            while queue.waiting and (free := self.machine.free - self.machine.waiting) > 0:
+                queue.plan(free)
+        self._perform(self.machine.tick(now))
+        self._perform_launches()
+        if self._requests:
+            return
+        patience = self._patience() if wait else 0.0
+        notices = self.backend.poll(min(patience, IDLE_S))
+        if not notices and patience > IDLE_S and self.machine.idle:
+            while not self._requests and self.on_idle():
+                pass
+        for notice in notices:
+            now = self._clock.now()
+            if isinstance(notice, Committed):
+                self._perform(self.machine.committed(notice.attempt, notice.goes_on_as, now))
+            else:
+                self._note_loss(notice.loss, notice.attempt)
+                self._perform(self.machine.lost(notice.attempt, notice.loss, now))
+        self._look_around(self._clock.now())
+
+    def _patience(self) -> float:
+        if self.backend.limits.in_process:
+            return 0.0
+        now = self._clock.now()
+        due = [now + 60.0]
+        if not self.machine.idle:
+            due.append(max(self._sweep_at, now))
+        if self._open:
+            due.append(self._beat_at)
+        if self.watchers:
+            due.append(max(self._sweep_at, now))
+        if self._look_again:
+            due.append(self._look_again[0][0])
+        if (next_due := self.machine.next_due(now)) is not None:
+            due.append(next_due)
+        return max(0.0, min(due) - now)
+
+    def _perform_launches(self) -> None:
+        while launches := self.machine.launches(self._clock.now()):
+            ready: list[Invocation] = []
+            for launch in launches:
+                job = self._jobs[launch.batch.job]
+                cancelled = job.begin(launch.batch.start, launch.batch.count)
+                if cancelled:
+                    self.machine.withdraw(launch.attempt)
+                    self._perform(self.machine.cancel(job.id, cancelled, self._clock.now()))
+                else:
+                    ready.append(self._invocation(launch))
+            if ready:
+                self.backend.launch(ready)
+
+    def _invocation(self, launch: Launch) -> Invocation:
+        batch, source = launch.batch, launch.batch.source
+        self._emit(
+            lambda at: events.AttemptLaunched(
+                batch.job, batch.name, launch.attempt, batch.start, batch.count, launch.backup, at
+            )
+        )
+        return Invocation(
+            v=VERSION,
+            store=self.store.url,
+            job=batch.job,
+            batch=batch.name,
+            attempt=launch.attempt,
+            function=source.function,
+            call=source.call,
+            start=batch.start,
+            count=batch.count,
+            page=source.page,
+            offset=source.offset,
+            length=source.length,
+            origin=source.origin,
+            policy=batch.rules.policy,
+            sharing=launch.sharing,
+            inputs=source.inline,
+            initializer=self.initializer,
+            tries=batch.tries,
+            losses=batch.losses,
+            look_first=launch.look_first,
+        )
+
+    def _perform(self, commands: Iterable[Command]) -> None:
+        todo = deque(commands)
+        while todo:
+            command = todo.popleft()
+            if isinstance(command, Read):
+                todo.extend(self._read(command.key))
+            elif isinstance(command, Stop):
+                self.backend.cancel([command.attempt])
+            elif isinstance(command, HandOn):
+                verdict = verdicts.hand_on(command, self.id)
+                todo.extend(self._commit(command.batch.key, verdict))
+            elif isinstance(command, GiveUp):
+                verdict = verdicts.give_up(command, self.id)
+                todo.extend(self._commit(command.batch.key, verdict))
+            else:
+                raise AssertionError(command)
+
+    # --- the store ---
+
+    def _read(self, key: Key) -> list[Command]:
+        """Look whether there is a verdict; what is found is told to the machine and the job."""
+        job_id, batch = key
+        try:
+            verdict, body = envelope.unseal(
+                Verdict, self.store.get(keys.verdict(job_id, batch)), keys.verdict(job_id, batch)
+            )
+        except ObjectMissing:
+            self._trouble.pop(key, None)
+            return self.machine.found(key, None, self._clock.now())
+        except WrensError as error:
+            return self._in_trouble(key, error, lambda: self._read(key))
+        self._trouble.pop(key, None)
+        if not self.machine.knows(key):
+            return []
+        commands = self.machine.found(key, verdict, self._clock.now())
+        self._settle(verdict, body)
+        return commands
+
+    def _commit(self, key: Key, verdict: Verdict) -> list[Command]:
+        """Create a verdict of our own; whoever's is there afterwards counts."""
+        try:
+            self.store.put(keys.verdict(*key), envelope.seal(verdict), mode="if_absent")
+        except AlreadyExists:
+            pass
+        except StoreError as error:
+            return self._in_trouble(key, error, lambda: self._commit(key, verdict))
+        return self._read(key)
+
+    def _in_trouble(self, key: Key, error: WrensError, again: Callable[[], list[Command]]) -> list[Command]:
+        """Try again later after a failure of the store; after too many, the job is broken."""
+        count = self._trouble[key] = self._trouble.get(key, 0) + 1
+        if count >= TROUBLE or not isinstance(error, StoreError):
+            self._break(key[0], error)
+            return []
+        self._look_again.append((self._clock.now() + min(5.0, 0.05 * 2**count), again))
+        self._look_again.sort(key=lambda item: item[0])
+        return []
+
+    def _settle(self, verdict: Verdict, body: memoryview) -> None:
+        job = self._jobs.get(verdict.job)
+        if job is None:
+            return
+        ok = sum(count for _, count in verdict.ok)
+        handed_on = sum(child.count for child in verdict.children)
+        self._emit(
+            lambda at: events.BatchSettled(
+                verdict.job,
+                verdict.batch,
+                verdict.attempt,
+                ok,
+                len(verdict.failures),
+                handed_on,
+                verdict.usage.wall_s,
+                at,
+            )
+        )
+        try:
+            ended = job.settle(verdict, body)
+        except WrensError as error:
+            self._break(job.id, error)
+            return
+        if ended:
+            self._ended(job)
+
+    def _ended(self, job: Job[Any]) -> None:
+        if self._jobs.pop(job.id, None) is None:
+            return
+        self._shared.discard(job.id)
+        p = job.progress
+        self._emit(lambda at: events.JobEnded(job.id, p.ok, p.failed + p.cancelled, at))
+
+    # --- what becomes due by itself ---
+
+    def _look_around(self, now: float) -> None:
+        while self._look_again and self._look_again[0][0] <= now:
+            _, again = self._look_again.pop(0)
+            self._perform(again())
+        if now >= self._sweep_at and (self.watchers or not self.machine.idle):
+            self._sweep(now)
+        if self._open and now >= self._beat_at:
+            self._beat_at = now + BEAT_S
+            for job_id in list(self._open):
+                self._beat(job_id)
+
+    def _sweep(self, now: float) -> None:
+        """List the verdicts of every job that has open batches, and read those that are news."""
+        self._sweep_at = now + (SHARED_SWEEP_S if self._shared else SWEEP_S)
+        for watcher in list(self.watchers):
+            watcher()
+        for job_id in self.machine.jobs():
+            try:
+                found = [keys.basename(key) for key in self.store.list(keys.verdicts(job_id))]
+            except StoreError:
+                continue  # it is looked at again with the next sweep, and each read counts its trouble
+            for batch in found:
+                if self.machine.knows((job_id, batch)):
+                    self._perform(self._read((job_id, batch)))
+
+    def _beat(self, job_id: str) -> None:
+        beat = Heartbeat(attempt=f"driver.{self.id}", at=self._clock.wall())
+        key = keys.evidence(job_id, beat.attempt, "heartbeat")
+        try:
+            self.store.put(key, envelope.to_json(beat), mode="replace")
+        except StoreError:
+            self._beat_at = 0.0  # evidence only; the next step tries again
+
+    def _note_loss(self, loss: Loss, attempt: str) -> None:
+        """Keep the evidence of a lost attempt in the store, for people; nothing depends on it."""
+        job_id = self.machine.job_of(attempt)
+        if job_id is None:
+            return
+        batch = attempt.rpartition(".")[0]
+        self._emit(lambda at: events.AttemptLost(job_id, batch, attempt, loss.reason, at))
+        data: Buffer = envelope.to_json(loss)
+        try:
+            self.store.put(keys.evidence(job_id, attempt, "loss"), data, mode="replace")
+        except StoreError:
+            return
+
+    # --- breaking ---
+
+    def _break(self, job_id: str, error: BaseException) -> None:
+        job = self._jobs.pop(job_id, None)
+        self.backend.cancel(self.machine.attempts_of(job_id))
+        self.machine.forget(job_id)
+        if job is not None:
+            job.break_(error)
+
+    def _break_all(self, error: BaseException) -> None:
+        for job in list(self._jobs.values()):
+            job.break_(error)
+        self._jobs.clear()
+        for queue in self._queues:
+            queue.fail(error)
+
+    def cancel(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
+        """Settle tasks as cancelled; in the driver's thread."""
+        self._perform(self.machine.cancel(job.id, tasks, self._clock.now()))
+
+    def cancel_waiting(self) -> None:
+        """Settle as cancelled whatever no worker has been given; in the driver's thread."""
+        self._perform(self.machine.cancel_waiting())
+
+    def leave(self, job_id: str) -> None:
+        """Forget a job's batches; what is running may finish. In the driver's thread."""
+        self.machine.forget(job_id)
+        self._jobs.pop(job_id, None)
+
+    def _emit(self, make: Callable[[float], events.Event]) -> None:
+        if self.observers:
+            event = make(self._clock.now())
+            for observer in self.observers:
+                observer(event)

@@ -1,0 +1,342 @@
+"""The executor: what a user calls.
+
+Decides the names, arguments and promises of the public face, which are those of
+``concurrent.futures.Executor`` and a few more. Everything else is done by the session behind it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from wrens import events
+from wrens.backends.base import Backend
+from wrens.core.future import Future
+from wrens.core.job import Job
+from wrens.core.planning import put_content
+from wrens.core.policy import Options, Packing
+from wrens.core.session import Session, open_session
+from wrens.core.submitted import SubmitQueue
+from wrens.errors import BadOption
+from wrens.serialize import load_reference, pack
+from wrens.store.port import Store
+from wrens.wire import keys
+from wrens.wire.records import ValueRef
+
+T = TypeVar("T")
+
+
+class Shared(Generic[T]):
+    """A value in the store, uploaded once; as an argument or in a closure it stands for the value.
+
+    Made by :meth:`Executor.put`; a worker fetches it once and keeps it for later tasks.
+    """
+
+    def __init__(self, ref: ValueRef, nbytes: int) -> None:
+        self._ref = ref
+        self.nbytes = nbytes
+
+    def __repr__(self) -> str:
+        return f"<Shared {self._ref.digest}, {self.nbytes} bytes>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (load_reference, (self._ref,))
+
+
+class Executor(concurrent.futures.Executor):
+    """Runs functions on workers that nobody has to keep; the state of every job is in a store.
+
+    It is a ``concurrent.futures.Executor``, so a program that uses ``ProcessPoolExecutor`` changes one line.
+    What is more than the standard library is a policy, set with :meth:`options`: all arguments of ``submit``
+    belong to the function.
+
+    Args:
+        backend: Where workers run: ``"local"`` (processes of this computer), ``"inline"`` (this very
+            process, for a debugger), another installed backend's name, or a backend object. By default
+            ``"local"``; inside a task ``"inline"``, so that no second pool is started.
+        store: URL or directory of the store; by default a directory in the user's cache.
+        max_workers: How many workers may run at a time; by default what the backend finds sensible, on this
+            computer the number of CPUs that the process may use.
+        initializer: Called once by each worker before its first task.
+        initargs: Its arguments.
+        keep: Keep the data of all jobs when the executor closes.
+        observers: Called with each event of :mod:`wrens.events`.
+
+    Raises:
+        UnknownBackend: if no backend has this name.
+        BadStoreURL: if the store's URL names none.
+        StoreDenied: if the store may not be written.
+        BadOption: if an option cannot be.
+
+    >>> with Executor("inline") as ex:
+    ...     list(ex.map(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        backend: str | Backend | None = None,
+        *,
+        store: str | os.PathLike[str] | Store | None = None,
+        max_workers: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        keep: bool = False,
+        observers: Sequence[events.Observer] = (),
+    ) -> None:
+        if max_workers is not None and max_workers < 1:
+            raise BadOption("max_workers", f"must be at least 1, not {max_workers}")
+        if initializer is not None and not callable(initializer):
+            raise TypeError(f"initializer must be callable, not {initializer!r}")
+        self._options = Options(keep=keep)
+        self._session = open_session(
+            backend,
+            store,
+            max_workers=max_workers,
+            initializer=None if initializer is None else (initializer, initargs),
+            observers=observers,
+        )
+        self._queue: SubmitQueue | None = None
+        self._owner = True
+        _open_sessions.add(self._session)
+        weakref.finalize(self, _forgotten, self._session)
+
+    # --- the standard library's face ---
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # type: ignore[override]
+        """Run ``fn(*args, **kwargs)`` once, and return its future at once.
+
+        A future among the arguments, or in a list, tuple or dict that is one, is waited for and stands for
+        its result; so does what :meth:`put` returned.
+
+        Raises:
+            RuntimeError: if the executor has been shut down.
+
+        >>> with Executor("inline") as ex:
+        ...     ex.submit(divmod, 7, 2).result()
+        (3, 1)
+        """
+        self._check_open()
+        if self._queue is None:
+            self._queue = self._session.queue(self._options)
+        future = self._queue.add(fn, args, kwargs)
+        self._session.submitted()
+        return future
+
+    def map(  # type: ignore[override]
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over ``fn(x)`` for each input, in order, like the built-in ``map``.
+
+        Inputs of known length are stored at once. Others (generators) are read as results are consumed,
+        a little ahead, so an endless one is fine.
+
+        Args:
+            fn: The function.
+            iterables: Its inputs; several are joined as the built-in does.
+            timeout: Seconds from this call after which waiting for a result raises ``TimeoutError``.
+            chunksize: Tasks per batch when more than 1; by default the packing adapts.
+            buffersize: Tasks to be read ahead of what was consumed, as in Python 3.14.
+
+        Raises:
+            RuntimeError: if the executor has been shut down.
+            ValueError: if ``chunksize`` or ``buffersize`` is below 1.
+
+        >>> with Executor("inline") as ex:
+        ...     list(ex.map(pow, [2, 3], [5, 2]))
+        [32, 9]
+        """
+        call: Literal["one", "star"] = "one" if len(iterables) == 1 else "star"
+        return self._map(fn, iterables, call, timeout=timeout, chunksize=chunksize, buffersize=buffersize)
+
+    def starmap(
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Sequence[Any]],
+        timeout: float | None = None,
+    ) -> Iterator[T]:
+        """Return an iterator over ``fn(*x)`` for each input, in order.
+
+        >>> with Executor("inline") as ex:
+        ...     list(ex.starmap(pow, [(2, 5), (3, 2)]))
+        [32, 9]
+        """
+        return self._map(fn, iterables, "star", timeout=timeout)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - stdlib
+        """Take no more work, and free everything when what there is has ended.
+
+        Args:
+            wait: Return only when that has happened.
+            cancel_futures: Cancel what no worker has begun.
+
+        The data of jobs that are neither named nor kept is deleted. On a view made by :meth:`options` this
+        does nothing: the executor that it was made from is to be shut down.
+        """
+        if self._owner:
+            self._session.close(wait=wait, cancel=cancel_futures)
+            if wait:
+                _open_sessions.discard(self._session)
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> Literal[False]:
+        """Shut down; after Ctrl-C without waiting for what is running."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and self._owner:
+            self._session.abandon()
+            return False
+        self.shutdown(wait=True)
+        return False
+
+    # --- more ---
+
+    def map_async(self, fn: Callable[..., T], /, *iterables: Iterable[Any]) -> Job[T]:
+        """Make a durable job of ``fn`` over the inputs, and return it without waiting.
+
+        The job's id is enough to get it back from anywhere; see :func:`wrens.attach`. An input of unknown
+        length is read in a thread, a little ahead of the workers.
+
+        >>> with Executor("inline") as ex:
+        ...     ex.map_async(abs, [-1, -2]).results()
+        [1, 2]
+        """
+        self._check_open()
+        call: Literal["one", "star"] = "one" if len(iterables) == 1 else "star"
+        _check_iterables(iterables)
+        return self._session.map(fn, iterables, call, self._options, in_background=True)
+
+    def starmap_async(self, fn: Callable[..., T], /, *iterables: Iterable[Sequence[Any]]) -> Job[T]:
+        """Make a durable job of ``fn(*x)`` for each input.
+
+        >>> with Executor("inline") as ex:
+        ...     ex.starmap_async(pow, [(2, 5)]).results()
+        [32]
+        """
+        self._check_open()
+        _check_iterables(iterables)
+        return self._session.map(fn, iterables, "star", self._options, in_background=True)
+
+    def put(self, value: T) -> Shared[T]:
+        """Store a value that many tasks need, once; pass what is returned in its place.
+
+        Raises:
+            CannotShip: if the value cannot be pickled.
+
+        >>> with Executor("inline") as ex:
+        ...     big = ex.put(list(range(1000)))
+        ...     ex.submit(sum, big).result()
+        499500
+        """
+        self._check_open()
+        packed = pack([value], what=lambda _: "the shared value", shipper=self._session.shipper)
+        if packed.failures:
+            raise packed.failures[0]
+        store = self._session.store
+        for key, buffers in self._session.shipper.take_uploads():
+            put_content(store, key, buffers)
+        # The session's id is part of the name, so that closing one executor cannot take another's value.
+        name = keys.digest(self._session.driver.id.encode(), *packed.buffers)
+        put_content(store, keys.value(name), packed.buffers)
+        self._session.remember_value(keys.value(name))
+        return Shared(ValueRef(store.url, name), packed.nbytes)
+
+    def options(self, **changes: Any) -> Self:
+        """Return a view of this executor with other options for what is called through it.
+
+        Args:
+            changes: Fields of :class:`wrens.Options`: ``retry``, ``timeout``, ``packing``, ``backup``,
+                ``resources``, ``name``, ``keep``, ``buffersize``.
+
+        Raises:
+            BadOption: if an option does not exist or cannot be.
+
+        >>> with Executor("inline") as ex:
+        ...     ex.options(timeout=5).submit(abs, -1).result()
+        1
+        """
+        view = object.__new__(type(self))
+        view._options = self._options.changed(changes)
+        view._session = self._session
+        view._queue = None
+        view._owner = False
+        # The view keeps its origin alive, or a temporary executor would close under it.
+        view._origin = self  # type: ignore[attr-defined]
+        return view
+
+    # --- inside ---
+
+    def _map(
+        self,
+        fn: Callable[..., T],
+        iterables: tuple[Iterable[Any], ...],
+        call: Literal["one", "star"],
+        *,
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        self._check_open()
+        _check_iterables(iterables)
+        if chunksize < 1:
+            raise BadOption("chunksize", f"must be at least 1, not {chunksize}")
+        options = self._options
+        if chunksize > 1:
+            options = options.changed({"packing": Packing(size=chunksize)})
+        if buffersize is not None:
+            options = options.changed({"buffersize": buffersize})
+        job: Job[T] = self._session.map(fn, iterables, call, options, in_background=False)
+        return _consume(self._session, job, timeout)
+
+    def _check_open(self) -> None:
+        if self._session.driver.died is not None:
+            raise RuntimeError("the executor's driver has died") from self._session.driver.died
+        if self._session.closing:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+def _consume(session: Session, job: Job[T], timeout: float | None) -> Iterator[T]:
+    results = job.stream(timeout)
+
+    def values() -> Iterator[T]:
+        try:
+            yield from results
+        finally:
+            session.leave(job)
+
+    return values()
+
+
+def _check_iterables(iterables: Sequence[Any]) -> None:
+    if not iterables:
+        raise TypeError("map() must have at least one iterable of inputs")
+    for iterable in iterables:
+        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+            raise TypeError(f"inputs must be iterable; {type(iterable).__name__!r} object is not")
+
+
+_open_sessions: set[Session] = set()
+
+
+def _forgotten(session: Session) -> None:
+    """Close the session of an executor that nobody holds any more; what was submitted still runs."""
+    if not session.closing:
+        session.close(wait=False, cancel=False)
+
+
+@atexit.register
+def _close_all() -> None:
+    for session in list(_open_sessions):
+        if session.driver.died is None:
+            session.close(wait=True, cancel=False)
+
+
+__all__ = ["Executor", "Shared"]

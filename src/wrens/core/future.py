@@ -1,0 +1,109 @@
+"""The future of one task.
+
+Decides what a ``concurrent.futures.Future`` of wrens can do beside the standard one: name its task, travel
+among the inputs of other tasks, and ask the driver to withdraw its task. Does not decide when it is settled.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from wrens.errors import CannotShip
+from wrens.serialize import load_reference
+from wrens.wire.records import ResultRef
+
+T = TypeVar("T")
+
+
+class Future(concurrent.futures.Future[T]):
+    """The result of one task, now or later.
+
+    It is a ``concurrent.futures.Future``: ``result``, ``exception``, ``add_done_callback``, ``cancel``,
+    :func:`concurrent.futures.wait` and :func:`asyncio.wrap_future` work. As an argument of another task it
+    stands for its result, which the worker reads from the store.
+
+    Attributes:
+        job_id: The job's id; empty until the task has been stored.
+        task: The task's number in its job; -1 until the task has been stored.
+
+    >>> from wrens import Executor
+    >>> with Executor("inline") as ex:
+    ...     ex.submit(pow, 2, 5).result()
+    32
+    """
+
+    job_id: str = ""
+    task: int = -1
+    _store_url: str = ""
+    _batch: str = ""
+    _withdraw: Callable[[Future[Any]], None] | None = None
+
+    def cancel(self) -> bool:
+        """Withdraw the task if no worker has been given it yet.
+
+        Returns:
+            Whether the task is cancelled. A task that is running is not; see :meth:`wrens.Job.cancel`.
+        """
+        cancelled = super().cancel()
+        if cancelled and self._withdraw is not None:
+            self._withdraw(self)
+        return cancelled
+
+    def reference(self) -> ResultRef:
+        """Return where the result is.
+
+        Raises:
+            CannotShip: if the task has no result yet, or never was stored.
+        """
+        if not self._batch:
+            raise CannotShip(
+                "a Future that has no result yet",
+                reason="only futures among the arguments themselves are waited for",
+                kept="Pass the future as an argument, or in a list, tuple or dict that is one.",
+            )
+        return ResultRef(self._store_url, self.job_id, self._batch, self.task)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (load_reference, (self.reference(),))
+
+    # --- for the driver ---
+
+    def begin(self) -> bool:
+        """Mark the task as handed to a worker; returns ``False`` if it has been cancelled before."""
+        if self.running():
+            return True
+        return not self.done() and self.set_running_or_notify_cancel()
+
+    def settle(self, batch: str, value: T | None, error: BaseException | None) -> None:
+        """Set the result or exception that the verdict of ``batch`` holds; a cancelled future stays so."""
+        if self.done():
+            return
+        self._batch = batch
+        if not self.running() and not self.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(value)  # type: ignore[arg-type]
+
+    def settle_cancelled(self) -> None:
+        """Mark the task as cancelled although a worker may have begun it: the whole job was."""
+        with self._condition:
+            if self._state not in {"PENDING", "RUNNING"}:
+                return
+            self._state = "PENDING"
+        if super().cancel():
+            self.set_running_or_notify_cancel()
+
+
+def futures_in(values: tuple[Any, ...] | list[Any]) -> Iterator[concurrent.futures.Future[Any]]:
+    """Yield the futures among arguments, and in lists, tuples and dicts that are arguments."""
+    for value in values:
+        if isinstance(value, concurrent.futures.Future):
+            yield value
+        elif type(value) in {list, tuple}:
+            yield from (item for item in value if isinstance(item, concurrent.futures.Future))
+        elif type(value) is dict:
+            yield from (item for item in value.values() if isinstance(item, concurrent.futures.Future))

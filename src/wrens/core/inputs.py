@@ -1,0 +1,157 @@
+"""How inputs are read: at once when their number is known, else a little ahead of what is consumed.
+
+Decides when a lazily read input is asked for more, in which thread, and what happens when it raises. Does
+not decide how many tasks make a batch (:mod:`wrens.core.packing`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any
+
+from wrens.core import packing as pack
+from wrens.core.driver import Driver
+from wrens.core.job import Job
+from wrens.core.planning import Chunk, JobWriter
+from wrens.core.policy import Options
+from wrens.errors import WrensError
+from wrens.serialize import Shipment
+from wrens.wire.records import Call
+
+AHEAD = 3
+"""Batches per worker that are kept stored and not yet settled."""
+UNCONSUMED = 1_000_000
+"""Tasks that may be settled and not consumed, when no buffersize is given; their results wait in the store."""
+
+
+def gather(iterables: tuple[Iterable[Any], ...]) -> tuple[Iterator[Any], bool]:
+    """Join iterables as the built-in ``map`` does.
+
+    Returns:
+        The inputs, one object each when there is one iterable and tuples otherwise, and whether their number
+        is known to be finite, so that they may be read at once.
+
+    >>> inputs, finite = gather(([1, 2],))
+    >>> list(inputs), finite
+    ([1, 2], True)
+    >>> gather((itertools.count(),))[1]
+    False
+    """
+    finite = any(isinstance(iterable, Sized) for iterable in iterables)
+    if len(iterables) == 1:
+        return iter(iterables[0]), finite
+    return zip(*iterables, strict=False), finite
+
+
+class Feed:
+    """Reads an input a little ahead of the workers and writes it to the store, page by page.
+
+    Args:
+        inputs: The user's iterator; it is only ever called from the thread that calls :meth:`top_up`.
+        job: The job that gets the tasks.
+        writer: Writes its pages.
+        driver: Runs its batches.
+        shipment: The function.
+        call: How an input becomes a call.
+        options: The job's options.
+    """
+
+    def __init__(
+        self,
+        inputs: Iterator[Any],
+        *,
+        job: Job[Any],
+        writer: JobWriter,
+        driver: Driver,
+        shipment: Shipment,
+        call: Call,
+        options: Options,
+    ) -> None:
+        self._inputs = inputs
+        self._job = job
+        self._writer = writer
+        self._driver = driver
+        self._shipment = shipment
+        self._call = call
+        self._options = options
+        self._last = 1
+        self._workers = driver.backend.limits.parallelism
+        self._target_s = pack.batch_seconds(options.packing, driver.backend.limits.launch_s)
+        self.consumed: Callable[[], int] = lambda: job.progress.settled
+        self.ended = False
+        self._lock = threading.Lock()
+
+    def room(self) -> int:
+        """Return how many tasks may be read now."""
+        if self.ended:
+            return 0
+        progress = self._job.progress
+        per_task = self._driver.machine.pace.per_task(self._shipment.digest)
+        batches = AHEAD * self._workers if per_task is not None else 2 * self._workers
+        room = batches * self._size(per_task) - (progress.planned - progress.settled)
+        unconsumed = progress.planned - self.consumed()
+        return min(room, (self._options.buffersize or UNCONSUMED) - unconsumed)
+
+    def top_up(self) -> None:
+        """Read, store and start as many tasks as there is room for."""
+        with self._lock:
+            while (room := self.room()) > 0:
+                per_task = self._driver.machine.pace.per_task(self._shipment.digest)
+                size = min(room, self._size(per_task))
+                if not self._read(size):
+                    return
+                self._last = size
+
+    def stop(self) -> None:
+        """Read no more; the job ends with the tasks that it has."""
+        with self._lock:
+            self._end(None)
+
+    def run(self) -> None:
+        """Read the whole input, waiting whenever there is no room; for a thread of its own."""
+        try:
+            while not self.ended:
+                self.top_up()
+                self._job.await_change(lambda: self.ended or self.room() > 0)
+        except WrensError as error:
+            self.ended = True
+            self._job.break_(error)
+
+    def _size(self, per_task: float | None) -> int:
+        return pack.lazily(
+            packing=self._options.packing, last=self._last, per_task_s=per_task, target_s=self._target_s
+        )
+
+    def _read(self, size: int) -> bool:
+        """Read and store up to ``size`` tasks; returns whether there may be more."""
+        values: list[Any] = []
+        try:
+            for value in itertools.islice(self._inputs, size):
+                values.append(value)  # noqa: PERF402 - list() would lose what came before an exception
+        except Exception as error:  # noqa: BLE001 - the user's generator may raise anything
+            self._store(values)
+            self._end(error)
+            return False
+        self._store(values)
+        if len(values) < size:
+            self._end(None)
+            return False
+        return True
+
+    def _store(self, values: list[Any]) -> None:
+        if values:
+            batches = self._writer.write([Chunk(self._shipment, self._call, values)])
+            self._job.planned(len(values))
+            self._driver.track(self._job, batches)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self._driver.keep_alive(self._job.id, alive=False)
+        try:
+            self._writer.end(error)
+        finally:
+            self._job.ended(error=error)

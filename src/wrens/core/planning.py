@@ -1,0 +1,321 @@
+"""From a function and its inputs to a manifest, pages and batches in the store.
+
+Decides what is written before anything runs, and in which order: what a worker will need is in the store
+before the worker is told of it. Does not decide how many tasks go into a batch (:mod:`wrens.core.packing`)
+nor when inputs are read (:mod:`wrens.core.inputs`).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wrens import __version__
+from wrens.clock import Clock
+from wrens.core.attempts import Batch, Rules, Source
+from wrens.core.policy import Options
+from wrens.errors import AlreadyExists, BadOption
+from wrens.serialize import Shipment, Shipper, describe_failure, pack
+from wrens.store.port import Buffer, Store
+from wrens.wire import envelope, keys
+from wrens.wire.records import VERSION, Call, End, Failure, Manifest, Page, Row, Verdict
+
+PAGE_BYTES = 64 * 2**20
+"""A page is written as soon as its inputs exceed this; one task's input may be larger."""
+BATCH_BYTES = 16 * 2**20
+"""A batch whose inputs exceed this is halved, so that a worker need not hold them at once."""
+INLINE_ROOM = 4096
+"""What an invocation needs beside its inline inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive tasks of one function that shall be a batch."""
+
+    shipment: Shipment
+    call: Call
+    values: Sequence[Any]
+
+
+def rules(options: Options) -> Rules:
+    """Return what the attempt machine has to know of the options."""
+    return Rules(
+        policy=options.policy(),
+        packing=options.packing,
+        lost=options.retry.lost,
+        backoff_s=options.retry.backoff_s,
+        backup=options.backup,
+    )
+
+
+class JobWriter:
+    """Writes one job: its manifest first, then its pages, then its end.
+
+    Args:
+        store: Where to write.
+        job_id: The job's id; put-if-absent of the manifest claims it.
+        shipper: Pickles functions and finds the modules that they need.
+        options: The job's options.
+        payload_bytes: Inputs smaller than this travel in the invocation as well.
+        driver: Id of the driver.
+        clock: Tells the time for the manifest.
+        initializer: Digest of the function that each worker calls first, or empty.
+
+    Raises:
+        BadOption: if a job of this name exists already; nothing of it is changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job_id: str,
+        *,
+        shipper: Shipper,
+        options: Options,
+        payload_bytes: int,
+        driver: str,
+        clock: Clock,
+        initializer: str = "",
+    ) -> None:
+        self.job_id = job_id
+        self.tasks = 0
+        self._store = store
+        self._shipper = shipper
+        self._options = options
+        self._rules = rules(options)
+        self._payload_bytes = payload_bytes
+        self._driver = driver
+        self._clock = clock
+        self._initializer = initializer
+        self._pages = 0
+        self._batches = 0
+        self._lock = threading.Lock()
+
+    def open(self, *, kind: Literal["map", "submit"], function: str, backend: str) -> None:
+        """Write the manifest.
+
+        Raises:
+            BadOption: if a job with this id exists already.
+        """
+        options = self._options
+        manifest = Manifest(
+            v=VERSION,
+            job=self.job_id,
+            name=options.name,
+            kind=kind,
+            function=function,
+            backend=backend,
+            keep=options.keep or options.name is not None,
+            policy=self._rules.policy,
+            lost_tries=self._rules.lost,
+            backoff_s=self._rules.backoff_s,
+            wrens=__version__,
+            python=platform.python_version(),
+            made_by=f"{_user()}@{platform.node()}:{os.getpid()}",
+            made_at=self._clock.wall(),
+            driver=self._driver,
+            initializer=self._initializer,
+        )
+        try:
+            self._store.put(keys.manifest(self.job_id), envelope.to_json(manifest))
+        except AlreadyExists as error:
+            raise BadOption(
+                f"name={self.job_id!r}",
+                f"is taken: {self._store.url} holds a job of this name, and it was left as it is",
+                f"Get it back with wrens.attach({self.job_id!r}), remove it with 'wrens clean --job "
+                f"{self.job_id}', or choose another name.",
+            ) from error
+
+    def upload(self) -> None:
+        """Write functions and modules that were pickled and are not in the store yet."""
+        for key, buffers in self._shipper.take_uploads():
+            put_content(self._store, key, buffers)
+
+    def write(self, chunks: Sequence[Chunk]) -> list[Batch]:
+        """Write the tasks of these chunks, in one page or several, and return their batches.
+
+        Tasks whose input cannot be pickled are settled at once by a verdict of the driver's own.
+        """
+        with self._lock:
+            batches: list[Batch] = []
+            draft = _Draft()
+            for chunk in chunks:
+                self._add(draft, chunk)
+                if draft.nbytes > PAGE_BYTES:
+                    batches.extend(self._write_page(draft))
+                    draft = _Draft()
+            batches.extend(self._write_page(draft))
+            return batches
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """Say that no more pages will come; ``failure`` is what the user's input raised, if it did."""
+        text = None if failure is None else describe_failure(failure)
+        end = End(v=VERSION, job=self.job_id, pages=self._pages, tasks=self.tasks, failure=text)
+        put_content(self._store, keys.end(self.job_id), [envelope.to_json(end)])
+
+    # --- inside ---
+
+    def _add(self, draft: _Draft, chunk: Chunk) -> None:
+        first = self.tasks
+        packed = pack(chunk.values, what=lambda i: f"the input of task {first + i}", shipper=self._shipper)
+        count = len(chunk.values)
+        if packed.failures:
+            self._add_without(draft, chunk, packed.failures)
+            return
+        if packed.nbytes > BATCH_BYTES and count > 1 and self._options.packing.size is None:
+            for part in (chunk.values[: count // 2], chunk.values[count // 2 :]):
+                self._add(draft, Chunk(chunk.shipment, chunk.call, part))
+            return
+        row = Row(
+            batch=keys.batch(self._batches),
+            start=first,
+            count=count,
+            function=chunk.shipment.digest,
+            call=chunk.call,
+            offset=draft.nbytes,
+            length=packed.nbytes,
+        )
+        self._batches += 1
+        self.tasks += count
+        draft.add(row, packed.buffers)
+
+    def _add_without(self, draft: _Draft, chunk: Chunk, failures: dict[int, Exception]) -> None:
+        """Give each input that cannot be pickled a batch of its own, settled by the driver."""
+        good: list[Any] = []
+        for index, value in enumerate(chunk.values):
+            if index not in failures:
+                good.append(value)
+                continue
+            if good:
+                self._add(draft, Chunk(chunk.shipment, chunk.call, good))
+                good = []
+            failure = describe_failure(failures[index], kind="user")
+            row = Row(keys.batch(self._batches), self.tasks, 1, chunk.shipment.digest, chunk.call, 0, 0)
+            self._refuse(row, failure)
+            draft.add(row, [])
+            self._batches += 1
+            self.tasks += 1
+        if good:
+            self._add(draft, Chunk(chunk.shipment, chunk.call, good))
+
+    def _refuse(self, row: Row, failure: Failure) -> None:
+        verdict = Verdict(
+            v=VERSION,
+            job=self.job_id,
+            batch=row.batch,
+            attempt=f"{row.batch}.driver-{self._driver}",
+            start=row.start,
+            count=1,
+            failures=((row.start, failure),),
+            where="driver",
+        )
+        self._store.put(keys.verdict(self.job_id, row.batch), envelope.seal(verdict))
+
+    def _write_page(self, draft: _Draft) -> list[Batch]:
+        if not draft.rows:
+            return []
+        self.upload()
+        number = self._pages
+        page = Page(VERSION, self.job_id, number, self._driver, tuple(draft.rows))
+        buffers = envelope.seal(page, draft.buffers)
+        self._store.put(keys.page(self.job_id, number), buffers)
+        self._pages += 1
+        body = memoryview(buffers[0]).nbytes
+        return batches_of(page, body, self._rules, inline=self._inline(draft))
+
+    def _inline(self, draft: _Draft) -> dict[str, bytes]:
+        room = self._payload_bytes - INLINE_ROOM
+        return {
+            row.batch: b"".join(buffers)
+            for row, buffers in zip(draft.rows, draft.parts, strict=True)
+            if 0 < row.length <= room
+        }
+
+
+class _Draft:
+    """A page in the making."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.parts: list[list[Buffer]] = []
+        self.buffers: list[Buffer] = []
+        self.nbytes = 0
+
+    def add(self, row: Row, buffers: list[Buffer]) -> None:
+        self.rows.append(row)
+        self.parts.append(buffers)
+        self.buffers.extend(buffers)
+        self.nbytes += row.length
+        if gap := envelope.padding(self.nbytes):
+            self.buffers.append(bytes(gap))
+            self.nbytes += gap
+
+
+def batches_of(
+    page: Page, body: int, job_rules: Rules, *, inline: dict[str, bytes] | None = None, adopted: bool = False
+) -> list[Batch]:
+    """Return the root batches of a page.
+
+    Args:
+        page: The page's record.
+        body: Where its body begins in the object, in bytes.
+        job_rules: The job's rules.
+        inline: Packed inputs by batch name, of those small enough to travel with the invocation.
+        adopted: Another driver may be running them.
+    """
+    inline = inline or {}
+    return [
+        Batch(
+            job=page.job,
+            name=row.batch,
+            start=row.start,
+            count=row.count,
+            source=Source(
+                function=row.function,
+                call=row.call,
+                page=page.number,
+                offset=body + row.offset,
+                length=row.length,
+                origin=row.start,
+                inline=inline.get(row.batch, b""),
+            ),
+            rules=job_rules,
+            adopted=adopted,
+        )
+        for row in page.rows
+    ]
+
+
+def put_content(store: Store, key: str, buffers: Sequence[Buffer]) -> None:
+    """Store an object whose key names its content, so that one which is there already is the same."""
+    try:
+        store.put(key, buffers)
+    except AlreadyExists:
+        return
+
+
+def named(fn: Callable[..., Any]) -> str:
+    """Return what people call a function.
+
+    >>> named(len)
+    'len'
+    """
+    return str(getattr(fn, "__qualname__", None) or type(fn).__name__)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def python_version() -> str:
+    """Return the interpreter's minor version, as workers are compared with it."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

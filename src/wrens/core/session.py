@@ -1,0 +1,401 @@
+"""What an executor and all its views share: one store, one backend, one driver, and what has to be tidied up.
+
+Decides the life of these: opened at once so that bad options are refused at once, started when first needed,
+closed so that no process and no unwanted data stays. Does not decide what the user may call
+(:mod:`wrens.core.executor`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from wrens import events
+from wrens.backends import registry
+from wrens.backends.base import Backend
+from wrens.clock import Clock, SystemClock
+from wrens.core import packing as pack
+from wrens.core.driver import Driver
+from wrens.core.inputs import Feed, gather
+from wrens.core.job import Driving, Job
+from wrens.core.planning import Chunk, JobWriter, named, put_content
+from wrens.core.policy import Options
+from wrens.core.submitted import SubmitQueue
+from wrens.errors import BadOption, StoreError
+from wrens.serialize import Shipment, Shipper
+from wrens.store import default_store_url, open_store
+from wrens.store.port import Store
+from wrens.wire import keys
+from wrens.wire.records import Call
+from wrens.worker.context import current
+
+FRESH_S = 0.5
+"""A function that is submitted again within this time is not pickled again."""
+
+
+class Session(Driving):
+    """One driver with its store and backend.
+
+    Args:
+        backend: An opened backend.
+        store: An opened store.
+        clock: Tells the time.
+        initializer: Called by each worker before its first task, with its arguments.
+        observers: Called with every event.
+
+    Raises:
+        BadOption: if workers of this backend cannot see this store.
+        CannotShip: if the initializer cannot be pickled.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
+        observers: Sequence[events.Observer] = (),
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.store = store
+        self.backend = backend
+        self.in_process = backend.limits.in_process
+        if store.url.startswith("memory:") and not self.in_process:
+            raise BadOption(
+                f"store={store.url!r}",
+                f"is private to this process, and the workers of {backend.name!r} are other processes",
+                "Use a directory, a bucket, or Executor('inline').",
+            )
+        self.shipper = Shipper()
+        digest = ""
+        if initializer is not None:
+            fn, args = initializer
+            digest = self.shipper.function(_Bound(fn, args), what=f"the initializer {named(fn)}").digest
+            for key, buffers in self.shipper.take_uploads():
+                put_content(store, key, buffers)
+        self.driver = Driver(
+            store,
+            backend,
+            clock=self.clock,
+            driver_id=keys.new_id().rpartition("-")[2],
+            initializer=digest,
+            observers=observers,
+        )
+        self.driver.on_idle = self._tidy
+        self.driver.on_exit = self._clean_up
+        self.closing = False
+        self._lock = threading.Lock()
+        self._queues: list[SubmitQueue] = []
+        self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
+        self._feeders: list[threading.Thread] = []
+        self._made: dict[str, bool] = {}
+        self._trash: deque[str] = deque()
+        self._values: list[str] = []
+        self._shipments: dict[int, tuple[Any, float, Shipment]] = {}
+
+    # --- functions ---
+
+    def ship(self, fn: Callable[..., Any]) -> Shipment:
+        """Pickle a function, or return what was made of it a moment ago.
+
+        A function may have come to mean something else since (a global was bound anew), so it is pickled
+        again after :data:`FRESH_S`, and always for a new map.
+        """
+        known = self._shipments.get(id(fn))
+        now = self.clock.now()
+        if known is not None and known[0] is fn and now - known[1] < FRESH_S:
+            return known[2]
+        shipment = self.shipper.function(fn, what=f"the function {named(fn)}")
+        if len(self._shipments) > 256:
+            self._shipments.clear()
+        self._shipments[id(fn)] = (fn, now, shipment)
+        return shipment
+
+    # --- jobs ---
+
+    def queue(self, options: Options) -> SubmitQueue:
+        """Return a queue for calls of ``submit`` under these options."""
+        queue = SubmitQueue(
+            self.driver,
+            options,
+            ship=self.ship,
+            open_job=lambda function: self._open(options, kind="submit", function=function),
+        )
+        self._queues.append(queue)
+        self.driver.add_queue(queue)
+        return queue
+
+    def submitted(self) -> None:
+        """A call was put into a queue."""
+        self.driver.post(_nothing)
+        self.work_off()
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        iterables: tuple[Iterable[Any], ...],
+        call: Call,
+        options: Options,
+        *,
+        in_background: bool,
+    ) -> Job[Any]:
+        """Make a job of one map call and start it.
+
+        Args:
+            fn: The function.
+            iterables: The inputs, one object each or joined as ``map`` does.
+            call: How an input becomes a call.
+            options: The job's options.
+            in_background: Read an input of unknown length in a thread; else whoever consumes the results
+                reads it.
+        """
+        inputs, finite = gather(iterables)
+        shipment = self.ship(fn)
+        if finite and options.buffersize is None:
+            values = list(inputs)
+            job, writer = self._open(options, kind="map", function=shipment.name)
+            self._plan_all(job, writer, shipment, call, values, options)
+            return job
+        job, writer = self._open(options, kind="map", function=shipment.name)
+        feed = Feed(
+            inputs, job=job, writer=writer, driver=self.driver, shipment=shipment, call=call, options=options
+        )
+        self._feeds.add(feed)
+        self.driver.keep_alive(job.id, alive=True)
+        if not in_background:
+            job.feed = feed
+            feed.consumed = lambda: 0
+            feed.top_up()
+        elif self.in_process:
+            while not feed.ended:
+                feed.top_up()
+                self.work_off()
+        else:
+            thread = threading.Thread(target=feed.run, name=f"wrens-inputs-{job.id}", daemon=True)
+            self._feeders.append(thread)
+            thread.start()
+        return job
+
+    def _plan_all(
+        self,
+        job: Job[Any],
+        writer: JobWriter,
+        shipment: Shipment,
+        call: Call,
+        values: list[Any],
+        options: Options,
+    ) -> None:
+        limits = self.backend.limits
+        counts = pack.sizes(
+            len(values),
+            packing=options.packing,
+            workers=limits.parallelism,
+            per_task_s=self.driver.machine.pace.per_task(shipment.digest),
+            target_s=pack.batch_seconds(options.packing, limits.launch_s),
+        )
+        chunks: list[Chunk] = []
+        start = 0
+        for count in counts:
+            chunks.append(Chunk(shipment, call, values[start : start + count]))
+            start += count
+        batches = writer.write(chunks)
+        job.planned(len(values))
+        self.emit(lambda at: events.TasksPlanned(job.id, len(values), len(batches), at))
+        if batches:
+            self.driver.track(job, batches)
+        writer.end()
+        self.emit(lambda at: events.InputsEnded(job.id, len(values), at))
+        job.ended()
+        self.work_off()
+
+    def _open(self, options: Options, *, kind: str, function: str) -> tuple[Job[Any], JobWriter]:
+        job_id = options.name or keys.new_id()
+        writer = JobWriter(
+            self.store,
+            job_id,
+            shipper=self.shipper,
+            options=options,
+            payload_bytes=self.backend.limits.payload_bytes,
+            driver=self.driver.id,
+            clock=self.clock,
+            initializer=self.driver.initializer,
+        )
+        writer.open(kind="map" if kind == "map" else "submit", function=function, backend=self.backend.name)
+        self._made[job_id] = options.keep or options.name is not None
+        self.emit(lambda at: events.JobStarted(job_id, function, at))
+        return Job(job_id, store_url=self.store.url, driving=self, clock=self.clock), writer
+
+    # --- what jobs ask ---
+
+    def step(self) -> None:
+        """Work in the calling thread, on a backend that has no other place to work."""
+        self.driver.step()
+
+    def withdraw(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
+        """Cancel tasks of a job; all that are left when ``tasks`` is ``None``."""
+        if tasks is None and job.feed is not None:
+            job.feed.stop()
+        self.driver.post(lambda: self.driver.cancel(job, tasks))
+        self.work_off()
+
+    def leave(self, job: Job[Any]) -> None:
+        """Run no more of a job whose results nobody will consume, and delete it in an idle moment."""
+
+        def forget() -> None:
+            self.driver.leave(job.id)
+            if not self._made.get(job.id, True):
+                self._trash.append(job.id)
+
+        if not self.closing:
+            self.driver.post(forget)
+            self.work_off()
+
+    def work_off(self) -> None:
+        """On a backend without processes, do all that can be done before returning to the caller."""
+        if self.in_process:
+            while not self.driver.machine.idle or any(queue.waiting for queue in self._queues):
+                self.driver.step()
+            self.driver.step()
+
+    # --- shared values ---
+
+    def remember_value(self, key: str) -> None:
+        """A shared value was stored, to be deleted with the session's jobs."""
+        self._values.append(key)
+
+    # --- closing ---
+
+    def close(self, *, wait: bool, cancel: bool) -> None:
+        """Take no more work; finish or cancel what there is; then stop the workers and delete the data."""
+        with self._lock:
+            first, self.closing = not self.closing, True
+        if cancel:
+            for queue in self._queues:
+                queue.cancel()
+            for feed in list(self._feeds):
+                feed.stop()
+            self.driver.post(self.driver.cancel_waiting)
+        if self.in_process:
+            self.work_off()
+            if first:
+                self.backend.close()
+                self._clean_up()
+            return
+        if first:
+            if self.driver.started:
+                threading.Thread(target=self._finish, name="wrens-closing", daemon=False).start()
+            else:
+                self.backend.close()
+                self._clean_up()
+                self.driver.closed_unstarted()
+        if wait:
+            self.driver.wait_closed()
+
+    def _finish(self) -> None:
+        for thread in self._feeders:
+            thread.join()
+        while any(queue.busy() for queue in self._queues) and self.driver.died is None:
+            time.sleep(0.001)  # noqa: TID251 - futures among arguments are waited for
+        for queue in self._queues:
+            queue.end()
+        self.driver.drain()
+        self.driver.join()
+
+    def abandon(self) -> None:
+        """Stop at once: workers are ended, nothing more is settled, named jobs stay to be resumed."""
+        with self._lock:
+            self.closing = True
+        for feed in list(self._feeds):
+            feed.ended = True
+        self.driver.abandon()
+        if self.driver.started:
+            self.driver.join()
+        else:
+            self.backend.close()
+            self._clean_up()
+
+    def _tidy(self) -> bool:
+        """Delete one job that is done with; returns whether there are more."""
+        for _ in range(len(self._trash)):
+            job_id = self._trash.popleft()
+            if self.driver.machine.busy_with(job_id):
+                self._trash.append(job_id)
+                continue
+            self._delete(job_id)
+            return bool(self._trash)
+        return False
+
+    def _clean_up(self) -> None:
+        for job_id, keep in list(self._made.items()):
+            if not keep:
+                self._delete(job_id)
+        if self._values and not any(self._made.values()):
+            try:
+                self.store.delete(self._values)
+            except StoreError:
+                return  # left for 'wrens clean'
+
+    def _delete(self, job_id: str) -> None:
+        self._made.pop(job_id, None)
+        try:
+            self.store.delete(list(self.store.list(keys.job(job_id))))
+        except StoreError:
+            return  # the data of a job that is over; 'wrens clean' finds it
+
+    def emit(self, make: Callable[[float], events.Event]) -> None:
+        """Tell the observers."""
+        if self.driver.observers:
+            event = make(self.clock.now())
+            for observer in self.driver.observers:
+                observer(event)
+
+
+class _Bound:
+    """A function with its arguments, as one callable without any."""
+
+    def __init__(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.fn, self.args = fn, args
+        self.__qualname__ = named(fn)
+
+    def __call__(self) -> object:
+        return self.fn(*self.args)
+
+
+def _nothing() -> None:
+    """Wake the driver."""
+
+
+def open_session(
+    backend: str | Backend | None,
+    store: str | os.PathLike[str] | Store | None,
+    *,
+    max_workers: int | None = None,
+    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
+    observers: Sequence[events.Observer] = (),
+) -> Session:
+    """Open a backend and a store by name and URL, and make a session of them.
+
+    Raises:
+        UnknownBackend: if no backend has this name.
+        StoreError: if the store cannot be opened.
+        BadOption: if an option cannot be.
+    """
+    task = current()
+    if backend is None:
+        backend = "local" if task is None else task.backend
+    if task is not None and backend == "local":
+        # Workers of this computer have one pool; a task uses the place that it already has.
+        backend = "inline"
+    if store is None:
+        store = default_store_url() if task is None else task.store
+    if isinstance(store, (str, os.PathLike)):
+        store = open_store(store)
+    if isinstance(backend, str):
+        backend = registry.find(backend)(max_workers)  # type: ignore[call-arg]
+    return Session(backend, store, initializer=initializer, observers=observers)

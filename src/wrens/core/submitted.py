@@ -1,0 +1,224 @@
+"""Calls of ``submit`` that wait for a worker.
+
+Decides how single calls become tasks of one open-ended job: they wait in memory while every worker is busy,
+and those that wait together share a page. Futures among their arguments are waited for first. Does not
+decide how many make a batch (:mod:`wrens.core.packing`).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wrens.core import packing as pack
+from wrens.core.driver import Driver
+from wrens.core.future import Future, futures_in
+from wrens.core.job import Job
+from wrens.core.planning import Chunk, JobWriter
+from wrens.core.policy import Options
+from wrens.serialize import Shipment
+
+
+@dataclass(slots=True)
+class _Call:
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    future: Future[Any]
+
+
+class SubmitQueue:
+    """What was submitted under one set of options and has not been stored yet.
+
+    Args:
+        driver: Asks for tasks when a worker is free.
+        options: The options of these calls.
+        ship: Pickles a function, or finds that it has been.
+        open_job: Makes the job, when the first task is stored.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        options: Options,
+        *,
+        ship: Callable[[Callable[..., Any]], Shipment],
+        open_job: Callable[[str], tuple[Job[Any], JobWriter]],
+    ) -> None:
+        self._driver = driver
+        self._options = options
+        self._ship = ship
+        self._open_job = open_job
+        self._target_s = pack.batch_seconds(options.packing, driver.backend.limits.launch_s)
+        self._calls: dict[int, deque[_Call]] = {}
+        self._lock = threading.Lock()
+        self._blocked: set[Future[Any]] = set()
+        self._made: tuple[Job[Any], JobWriter] | None = None
+        self.waiting = 0
+
+    def add(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        """Take up one call; it is stored when a worker is free and the futures that it needs are done."""
+        future: Future[Any] = Future()
+        call = _Call(fn, args, kwargs, future)
+        needed = {f for f in futures_in((*args, *kwargs.values())) if not f.done()}
+        if needed:
+            self._block(call, needed)
+        else:
+            self._enqueue(call)
+        return future
+
+    def plan(self, free: int) -> None:
+        """Store up to ``free`` batches of what waits, and start them; in the driver's thread."""
+        chunks: list[Chunk] = []
+        taken: list[_Call] = []
+        while self.waiting and free > 0:
+            calls, shipment = self._next_calls(free)
+            free -= 1
+            if shipment is not None and calls:
+                chunks.append(Chunk(shipment, "apply", [(call.args, call.kwargs) for call in calls]))
+                taken.extend(calls)
+        if chunks:
+            self._store(chunks, taken)
+
+    def fail(self, error: BaseException) -> None:
+        """Give this error to every call that waits."""
+        with self._lock:
+            calls = [call for group in self._calls.values() for call in group]
+            self._calls.clear()
+            self.waiting = 0
+            futures = [call.future for call in calls] + list(self._blocked)
+            self._blocked.clear()
+        for future in futures:
+            future.settle("", None, error)
+
+    def cancel(self) -> None:
+        """Cancel every call that waits."""
+        with self._lock:
+            futures = [call.future for group in self._calls.values() for call in group]
+            futures += list(self._blocked)
+        for future in futures:
+            future.cancel()
+
+    def busy(self) -> bool:
+        """Whether calls wait, for a worker or for a future."""
+        return bool(self.waiting or self._blocked)
+
+    def end(self) -> None:
+        """Say in the store that no more calls will come."""
+        if self._made is not None:
+            job, writer = self._made
+            writer.end()
+            job.ended()
+
+    # --- inside ---
+
+    def _enqueue(self, call: _Call) -> None:
+        with self._lock:
+            self._calls.setdefault(id(call.fn), deque()).append(call)
+            self.waiting += 1
+
+    def _block(self, call: _Call, needed: set[concurrent.futures.Future[Any]]) -> None:
+        remaining = len(needed)
+        with self._lock:
+            self._blocked.add(call.future)
+
+        def one_done(_: concurrent.futures.Future[Any]) -> None:
+            nonlocal remaining
+            with self._lock:
+                remaining -= 1
+                if remaining:
+                    return
+                self._blocked.discard(call.future)
+            self._enqueue(call)
+            self._driver.post(lambda: None)
+
+        for future in needed:
+            future.add_done_callback(one_done)
+
+    def _next_calls(self, free: int) -> tuple[list[_Call], Shipment | None]:
+        with self._lock:
+            key, group = next(iter(self._calls.items()))
+            fn = group[0].fn
+        try:
+            shipment = self._ship(fn)
+        except Exception as error:  # noqa: BLE001 - pickling runs the user's code
+            self._take(key, len(group), error)
+            return [], None
+        count = pack.queued(
+            len(group),
+            free,
+            packing=self._options.packing,
+            per_task_s=self._driver.machine.pace.per_task(shipment.digest),
+            target_s=self._target_s,
+        )
+        calls = [call for call in self._take(key, count) if call.future.begin()]
+        return [call for call in calls if self._resolve(call)], shipment
+
+    def _take(self, key: int, count: int, error: BaseException | None = None) -> list[_Call]:
+        with self._lock:
+            group = self._calls[key]
+            calls = [group.popleft() for _ in range(min(count, len(group)))]
+            self.waiting -= len(calls)
+            if not group:
+                del self._calls[key]
+            else:
+                # The group goes to the back, so that no function starves another.
+                self._calls[key] = self._calls.pop(key)
+        if error is not None:
+            for call in calls:
+                call.future.settle("", None, error)
+        return calls
+
+    def _resolve(self, call: _Call) -> bool:
+        """Replace futures of elsewhere by their values; a failed one fails the call."""
+        for future in futures_in((*call.args, *call.kwargs.values())):
+            error = _error_of(future)
+            if error is not None:
+                call.future.settle("", None, error)
+                return False
+
+        def value(arg: Any) -> Any:
+            if isinstance(arg, concurrent.futures.Future) and not self._in_store(arg):
+                return arg.result()
+            if type(arg) in {list, tuple}:
+                return type(arg)(value(item) for item in arg)
+            if type(arg) is dict:
+                return {key: value(item) for key, item in arg.items()}
+            return arg
+
+        if any(True for _ in futures_in((*call.args, *call.kwargs.values()))):
+            call.args = tuple(value(arg) for arg in call.args)
+            call.kwargs = {key: value(arg) for key, arg in call.kwargs.items()}
+        return True
+
+    def _in_store(self, future: concurrent.futures.Future[Any]) -> bool:
+        return (
+            isinstance(future, Future) and bool(future._batch) and future._store_url == self._driver.store.url
+        )  # noqa: SLF001
+
+    def _store(self, chunks: list[Chunk], taken: list[_Call]) -> None:
+        try:
+            if self._made is None:
+                self._made = self._open_job(chunks[0].shipment.name)
+            job, writer = self._made
+            first = writer.tasks
+            batches = writer.write(chunks)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, these futures must learn of it
+            for call in taken:
+                call.future.settle("", None, error)
+            return
+        for task, call in enumerate(taken, first):
+            job.register(task, call.future)
+        job.planned(len(taken))
+        self._driver.know(job)
+        self._driver.take_up(batches)
+
+
+def _error_of(future: concurrent.futures.Future[Any]) -> BaseException | None:
+    if future.cancelled():
+        return concurrent.futures.CancelledError("a future among the arguments was cancelled")
+    return future.exception()
