@@ -10,15 +10,13 @@ Decides how a failure travels, not whether it is final.
 
 from __future__ import annotations
 
-import io
 import pickle  # noqa: TID251 - this package is the home of pickle
 import traceback
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from wrens.errors import Cancelled, RemoteError
-from wrens.serialize.exceptions import take_apart
 from wrens.serialize.values import HARMFUL
 from wrens.wire.records import Failure
 
@@ -86,36 +84,14 @@ def rebuild_failure(failure: Failure) -> BaseException:
     return error
 
 
-def dumps_error(value: Any, *, careful: bool) -> bytes:
-    """Pickle an exception, or a part of one, with all exceptions inside taken apart."""
-    from wrens.serialize.pickling import LocalPickler
-
-    class ErrorPickler(LocalPickler):
-        def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, BaseException):
-                return take_apart(obj, careful=careful)
-            return super().reducer_override(obj)
-
-    file = io.BytesIO()
-    ErrorPickler(file).dump(value)
-    return file.getvalue()
-
-
-def try_loads(text: bytes) -> BaseException | None:
-    """Return what unpickling raises, if anything."""
-    try:
-        pickle.loads(text)  # noqa: S301 - made by this process a moment ago
-    except HARMFUL as error:
-        return error
-    return None
-
-
 def _pickled(error: BaseException) -> bytes:
     """Return the exception's pickle, whole or without what does not pickle; empty when neither works."""
+    from wrens.serialize.exceptions import dumps_error
+
     for careful in (False, True):
         try:
             text = dumps_error(error, careful=careful)
-            if isinstance(pickle.loads(text), type(error)):  # noqa: S301
+            if isinstance(pickle.loads(text), type(error)):  # noqa: S301 - made a moment ago
                 return text
         except HARMFUL:
             continue

@@ -6,10 +6,10 @@
     byte  6      width of an index entry: 4 or 8 bytes
     byte  7      length of the name of the module bundle: 0 or 32
     bytes 8-11   items in a block (the last may hold fewer)
-    bytes 12-15  zero
+    bytes 12-15  length of the part that the items share: the pickle of a list of classes
     bytes 16-23  items in the pack
     bytes 24-31  length of the pack
-    then         the bundle's name, the index, the blocks
+    then         the bundle's name, the index, the shared part, the blocks
 
 All numbers are little-endian. The index holds the position of each block, from the start of the pack, and
 at last the end of the pack. So whoever wants items ``first`` to ``stop`` reads the header, a piece of the
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from wrens.errors import DamagedObject
@@ -37,7 +37,7 @@ from wrens.wire.envelope import Buffer, padding
 VERSION = 1
 PLAIN, EACH, FRAMED = 1, 2, 3
 HEADER = 32
-_HEAD = struct.Struct("<4sBBBBI4xQQ")
+_HEAD = struct.Struct("<4sBBBBIIQQ")
 _MAGIC = b"pack"
 
 
@@ -51,6 +51,7 @@ class Head:
     count: int
     length: int
     bundle_length: int
+    common: int
 
     @property
     def blocks(self) -> int:
@@ -64,8 +65,24 @@ class Head:
 
     @property
     def body_at(self) -> int:
-        """Where the first block begins."""
+        """Where the index ends and the shared part begins."""
         return self.index_at + self.width * (self.blocks + 1)
+
+    @property
+    def blocks_at(self) -> int:
+        """Where the first block begins."""
+        return self.body_at + self.common
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a new pack's header will say, and the part that its items share."""
+
+    kind: int
+    per: int
+    count: int
+    bundle: str = ""
+    common: bytes = b""
 
 
 def read_head(data: memoryview, key: str) -> Head:
@@ -76,12 +93,12 @@ def read_head(data: memoryview, key: str) -> Head:
     """
     if len(data) < HEADER:
         raise DamagedObject(key, f"a pack begins with {HEADER} bytes, there are {len(data)}")
-    magic, version, kind, width, bundle_length, per, count, length = _HEAD.unpack_from(data)
+    magic, version, kind, width, bundle_length, per, common, count, length = _HEAD.unpack_from(data)
     if magic != _MAGIC or version != VERSION:
         raise DamagedObject(key, "it does not begin as a pack of this version")
-    head = Head(kind, width, per, count, length, bundle_length)
+    head = Head(kind, width, per, count, length, bundle_length, common)
     sound = kind in (PLAIN, EACH, FRAMED) and width in (4, 8) and per > 0 and bundle_length in (0, 32)
-    if not sound or (kind != PLAIN and per != 1) or head.body_at > length:
+    if not sound or (kind != PLAIN and per != 1) or head.blocks_at > length:
         raise DamagedObject(key, "the header of the pack contradicts itself")
     return head
 
@@ -99,7 +116,7 @@ def read_index(head: Head, part: memoryview, first_block: int, key: str) -> tupl
     """
     many = len(part) // head.width
     places = struct.unpack(f"<{many}{'I' if head.width == 4 else 'Q'}", part)
-    low = head.body_at
+    low = head.blocks_at
     if places[0] < low or places[-1] > head.length or (not first_block and places[0] != low):
         raise DamagedObject(key, "the index of the pack points outside of it")
     if any(map(int.__gt__, places, places[1:])):
@@ -107,19 +124,19 @@ def read_index(head: Head, part: memoryview, first_block: int, key: str) -> tupl
     return places
 
 
-def join_blocks(kind: int, per: int, count: int, bundle: str, blocks: Sequence[bytes]) -> bytes:
+def join_blocks(shape: Shape, blocks: Sequence[bytes]) -> bytes:
     """Return a whole pack of blocks that have no buffers beside them."""
-    width, places = _places(len(bundle), list(map(len, blocks)))
-    return b"".join((_start(kind, per, count, bundle, width, places), *blocks))
+    lengths = list(map(len, blocks))
+    before = HEADER + len(shape.bundle) + len(shape.common)
+    width = 4 if before + sum(lengths) + 8 * (len(blocks) + 1) < 1 << 32 else 8
+    places = list(accumulate(lengths, initial=before + width * (len(blocks) + 1)))
+    return b"".join((_start(shape, width, places), *blocks))
 
 
-def join_framed(values: Sequence[tuple[bytes, Sequence[memoryview]]], bundle: str) -> list[Buffer]:
+def join_framed(shape: Shape, values: Sequence[tuple[bytes, Sequence[memoryview]]]) -> list[Buffer]:
     """Return a whole pack of the kind ``framed`` as a list of buffers; the large ones are not copied."""
-    width = 8
-    at = HEADER + len(bundle) + width * (len(values) + 1)
-    places = [at]
-    parts: list[Buffer] = []
-    small: list[bytes] = []
+    at = HEADER + len(shape.bundle) + len(shape.common) + 8 * (len(values) + 1)
+    places, parts, small = [at], list[Buffer](), list[bytes]()
     for text, frames in values:
         table = struct.pack(f"<I{len(frames) + 1}Q", len(frames), len(text), *(f.nbytes for f in frames))
         small += (table, text)
@@ -130,7 +147,7 @@ def join_framed(values: Sequence[tuple[bytes, Sequence[memoryview]]], bundle: st
             small.clear()
             at += gap + frame.nbytes
         places.append(at)
-    return [_start(FRAMED, 1, len(values), bundle, width, places), *parts, b"".join(small)]
+    return [_start(replace(shape, kind=FRAMED), 8, places), *parts, b"".join(small)]
 
 
 def split_framed(block: memoryview, at: int, key: str) -> tuple[memoryview, list[memoryview]]:
@@ -156,17 +173,18 @@ def split_framed(block: memoryview, at: int, key: str) -> tuple[memoryview, list
     return text, frames
 
 
-def _places(bundle_length: int, lengths: list[int]) -> tuple[int, list[int]]:
-    """Return the index's width, and the position of each block and of the end."""
-    total = sum(lengths) + HEADER + bundle_length
-    width = 4 if total + 8 * (len(lengths) + 1) < 1 << 32 else 8
-    begin = HEADER + bundle_length + width * (len(lengths) + 1)
-    return width, list(accumulate(lengths, initial=begin))
-
-
-def _start(kind: int, per: int, count: int, bundle: str, width: int, places: list[int]) -> bytes:
-    """Return header, bundle name and index."""
-    head = _HEAD.pack(_MAGIC, VERSION, kind, width, len(bundle), per, count, places[-1])
-    return b"".join(
-        (head, bundle.encode(), struct.pack(f"<{len(places)}{'I' if width == 4 else 'Q'}", *places))
+def _start(shape: Shape, width: int, places: list[int]) -> bytes:
+    """Return header, bundle name, index and shared part."""
+    head = _HEAD.pack(
+        _MAGIC,
+        VERSION,
+        shape.kind,
+        width,
+        len(shape.bundle),
+        shape.per,
+        len(shape.common),
+        shape.count,
+        places[-1],
     )
+    index = struct.pack(f"<{len(places)}{'I' if width == 4 else 'Q'}", *places)
+    return b"".join((head, shape.bundle.encode(), index, shape.common))

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import io
 import sys
+import typing
+from collections.abc import Callable, Collection
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,9 +22,7 @@ from cloudpickle import cloudpickle as inside  # noqa: TID251
 
 from wrens.serialize.imports import imports_of_code
 from wrens.serialize.origins import ORIGINS, Origin
-from wrens.serialize.values import keep_beside
-
-PROTOCOL = 5
+from wrens.serialize.quick import PROTOCOL, keep_beside
 
 
 class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
@@ -34,8 +34,7 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
     """
 
     def __init__(self, file: io.BytesIO, frames: list[memoryview] | None = None) -> None:
-        callback = None if frames is None else keep_beside(frames)
-        super().__init__(file, protocol=PROTOCOL, buffer_callback=callback)
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=_callback(frames))
         self.modules: set[str] = set()
         self.by_value = False
 
@@ -49,6 +48,8 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
             return _class_by_value(obj)
         if isinstance(obj, ModuleType) and not self._goes_by_name(obj.__name__):
             return _module_by_value(obj)
+        if isinstance(obj, typing.TypeVar) and not self._goes_by_name(obj.__module__):
+            return inside._make_typevar, inside._decompose_typevar(obj)  # noqa: SLF001
         return super().reducer_override(obj)
 
     def _goes_by_name(self, module: Any) -> bool:
@@ -74,28 +75,30 @@ class LocalPickler(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
     modules: frozenset[str] = frozenset()
 
     def __init__(self, file: io.BytesIO, frames: list[memoryview] | None = None) -> None:
-        callback = None if frames is None else keep_beside(frames)
-        super().__init__(file, protocol=PROTOCOL, buffer_callback=callback)
+        super().__init__(file, protocol=PROTOCOL, buffer_callback=_callback(frames))
 
 
-class ValuePickler:
-    """Pickles one value after the other.
+def dumps(value: Any, *, shipping: bool) -> tuple[bytes, list[memoryview], Collection[str]]:
+    r"""Pickle one value.
 
     Args:
-        shipping: Whether the modules are wanted, and code goes by value where no worker could import it.
+        value: What to pickle.
+        shipping: Whether it is on its way to a worker, where it goes by other rules than on its way back.
+
+    Returns:
+        The pickle, the large buffers beside it, and the user's modules that it refers to.
+
+    >>> dumps(3, shipping=True)
+    (b'\x80\x05K\x03.', [], set())
     """
+    file, frames = io.BytesIO(), list[memoryview]()
+    pickler = (Recorder if shipping else LocalPickler)(file, frames)
+    pickler.dump(value)
+    return file.getvalue(), frames, pickler.modules
 
-    def __init__(self, *, shipping: bool) -> None:
-        self._kind = Recorder if shipping else LocalPickler
-        self.modules: set[str] | frozenset[str] = frozenset()
 
-    def dumps(self, value: Any, frames: list[memoryview] | None) -> bytes:
-        """Return the pickle of ``value``; large buffers go to ``frames`` when it is given."""
-        file = io.BytesIO()
-        pickler = self._kind(file, frames)
-        pickler.dump(value)
-        self.modules = pickler.modules
-        return file.getvalue()
+def _callback(frames: list[memoryview] | None) -> Callable[[Any], bool] | None:
+    return None if frames is None else lambda buffer: keep_beside(buffer, frames)
 
 
 def _class_by_value(kind: type) -> Any:

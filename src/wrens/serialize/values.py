@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from wrens.errors import DamagedObject
 from wrens.serialize import layout
+from wrens.serialize.quick import QuickPickler, sharing
 from wrens.wire.envelope import Buffer
 
 if TYPE_CHECKING:
     from wrens.serialize.functions import Shipper
     from wrens.serialize.loading import Loader
-    from wrens.serialize.pickling import ValuePickler
 
 PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
-BESIDE = 16_384
-"""Bytes from which a buffer stays beside the pickle."""
+Pickled = tuple[bytes, Sequence[memoryview]]
+"""The pickle of a value and the buffers beside it."""
 PER_BLOCK = 1024
 """Plain values in one pickle."""
 BLOCK_BYTES = 262_144
@@ -81,15 +81,19 @@ def pack(values: Sequence[Any], *, what: Callable[[int], str], shipper: Shipper 
     >>> Pack(memoryview(b"".join(packed.buffers))).item(1)
     'two'
     """
-    if PLAIN.issuperset(set(map(type, values))):
+    if PLAIN.issuperset(map(type, values)):
         return _pack_plain(values)
-    pickled, failures, modules = _pickle_each(values, what, shipper)
-    bundle = shipper.bundle(frozenset(modules)) if shipper is not None and modules else ""
-    if any(frames for _, frames in pickled):
-        buffers = layout.join_framed(pickled, bundle)
-        return Packed(buffers, sum(map(_length, buffers)), len(pickled), failures)
-    whole = layout.join_blocks(layout.EACH, 1, len(pickled), bundle, [text for text, _ in pickled])
-    return Packed([whole], len(whole), len(pickled), failures)
+    each = _Each(shipper is not None)
+    if not _pickle_each(values, what, each, sharing=True):
+        each = _Each(shipper is not None)
+        _pickle_each(values, what, each, sharing=False)  # so that each item has its own error
+    bundle = shipper.bundle(frozenset(each.modules)) if shipper is not None else ""
+    shape = layout.Shape(layout.EACH, 1, len(each.pickled), bundle, each.common)
+    if any(frames for _, frames in each.pickled):
+        buffers = layout.join_framed(shape, each.pickled)
+        return Packed(buffers, sum(map(_length, buffers)), len(each.pickled), each.failures)
+    whole = layout.join_blocks(shape, [text for text, _ in each.pickled])
+    return Packed([whole], len(whole), len(each.pickled), each.failures)
 
 
 def _length(buffer: Buffer) -> int:
@@ -106,91 +110,51 @@ def _pack_plain(values: Sequence[Any]) -> Packed:
         first = pickle.dumps(values[:per], 5)
     blocks = [first] if count else []
     blocks += [pickle.dumps(values[at : at + per], 5) for at in range(per, count, per)]
-    whole = layout.join_blocks(layout.PLAIN, per, count, "", blocks)
+    whole = layout.join_blocks(layout.Shape(layout.PLAIN, per, count), blocks)
     return Packed([whole], len(whole), count)
 
 
-def _pickle_each(
-    values: Sequence[Any], what: Callable[[int], str], shipper: Shipper | None
-) -> tuple[list[tuple[bytes, Sequence[memoryview]]], dict[int, Exception], set[str]]:
-    """Pickle every value on its own; return pickles with buffers, errors, and modules that are needed."""
-    pickled: list[tuple[bytes, Sequence[memoryview]]] = []
-    failures: dict[int, Exception] = {}
-    modules: set[str] = set()
-    pickler: ValuePickler | None = None
-    dumps, nothing = pickle.dumps, ()
+@dataclass
+class _Each:
+    """Values that were pickled one by one."""
+
+    shipping: bool
+    pickled: list[Pickled] = field(default_factory=list)
+    failures: dict[int, Exception] = field(default_factory=dict)
+    modules: set[str] = field(default_factory=set)
+    common: bytes = b""
+
+
+def _pickle_each(values: Sequence[Any], what: Callable[[int], str], each: _Each, *, sharing: bool) -> bool:
+    """Pickle every value on its own; return whether the classes that they share could be pickled."""
+    quick = QuickPickler(shipping=each.shipping, sharing=sharing)
+    dumps, keep = quick.dumps, each.pickled.append
     for index, value in enumerate(values):
         try:
-            simple = _simple(value, 4)
-            if simple == 2:
-                pickled.append((dumps(value, 5), nothing))
-                continue
-            frames: list[memoryview] = []
-            if simple:
-                pickled.append((dumps(value, 5, buffer_callback=keep_beside(frames)), frames))
-                continue
-            if pickler is None:
-                pickler = _value_pickler(shipper)
-            pickled.append((pickler.dumps(value, frames), frames))
-            modules |= pickler.modules
-        except HARMFUL as error:
-            from wrens.serialize.explain import cannot_ship
+            keep(dumps(value))
+        except HARMFUL:
+            quick.reset()
+            try:
+                keep(_dumps_slowly(value, each))
+            except HARMFUL as error:
+                from wrens.serialize.explain import cannot_ship
 
-            failures[index] = cannot_ship(value, error, what(index), shipping=shipper is not None)
-    return pickled, failures, modules
-
-
-def _value_pickler(shipper: Shipper | None) -> ValuePickler:
-    from wrens.serialize.pickling import ValuePickler
-
-    return ValuePickler(shipping=shipper is not None)
-
-
-def keep_beside(frames: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
-    """Return a buffer callback that keeps the large buffers in ``frames`` and leaves the others in place."""
-
-    def decide(buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < BESIDE:
-            return True
-        frames.append(raw)
+                each.failures[index] = cannot_ship(value, error, what(index), shipping=each.shipping)
+    each.modules |= quick.modules
+    try:
+        each.common = _dumps_slowly(list(quick.shared), each)[0] if quick.shared else b""
+    except HARMFUL:
         return False
-
-    return decide
-
-
-def _simple(value: Any, depth: int) -> int:
-    """Tell whether the C pickler can do without our help: 2 for yes, 1 when there may be buffers, 0 for no.
-
-    True of plain values and of shallow tuples, lists and dicts of them, and of numpy arrays without
-    Python objects inside. Everything else may need its module shipped or its class sent by value.
-    """
-    kind = type(value)
-    if kind in PLAIN:
-        return 2
-    if kind is tuple or kind is list:
-        items = value
-    elif kind is dict:
-        items = (*value, *value.values()) if value else ()
-    else:
-        return int(kind.__module__ == "numpy" and not getattr(value, "dtype", _ANY).hasobject)
-    if len(items) > 1 and PLAIN.issuperset(set(map(type, items))):
-        return 2
-    if not depth:
-        return 0
-    least = 2
-    for item in items:
-        if type(item) not in PLAIN:
-            least = min(least, _simple(item, depth - 1))
-            if not least:
-                break
-    return least
+    return True
 
 
-class _ANY:
-    """Stands for the dtype of things that have none."""
+def _dumps_slowly(value: Any, each: _Each) -> Pickled:
+    """Pickle a value with cloudpickle."""
+    from wrens.serialize.pickling import dumps
 
-    hasobject = True
+    text, frames, modules = dumps(value, shipping=each.shipping)
+    each.modules.update(modules)
+    return text, frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +163,7 @@ class _Part:
 
     head: layout.Head
     bundle: str
+    common: memoryview
     view: memoryview
     base: int
     places: tuple[int, ...]
@@ -231,7 +196,11 @@ class Pack:
             raise DamagedObject(key, f"the pack is cut off: {len(view)} of {head.length} bytes")
         places = layout.read_index(head, view[head.index_at : head.body_at], 0, key)
         bundle = layout.bundle_of(head, view)
-        self._hold(_Part(head, bundle, view, 0, places, 0, 0, head.count), loader, key)
+        self._hold(
+            _Part(head, bundle, view[head.body_at : head.blocks_at], view, 0, places, 0, 0, head.count),
+            loader,
+            key,
+        )
 
     @classmethod
     def _of(cls, part: _Part, loader: Loader | None, key: str) -> Pack:
@@ -244,6 +213,8 @@ class Pack:
         self._head, self._bundle, self._view, self._base = part.head, part.bundle, part.view, part.base
         self._places, self._first_block = part.places, part.first_block
         self._first, self._count = part.first, part.stop - part.first
+        self._common = part.common
+        self._shared: Sequence[type] = ()
         self._loader, self._key = loader, key
         self._block: tuple[int, list[Any]] = (-1, [])  # the block of plain values that was read last
 
@@ -283,6 +254,13 @@ class Pack:
         start, stop = start + self._first, stop + self._first
         if self._head.kind == layout.PLAIN:
             return self._plain(start, stop)
+        if not self._head.common:
+            return self._each(start, stop)
+        with sharing(self._classes):
+            return self._each(start, stop)
+
+    def _each(self, start: int, stop: int) -> list[Any]:
+        """Return values that were pickled one by one."""
         low = start - self._first_block
         places = self._places[low : low + stop - start + 1]
         if self._head.kind == layout.FRAMED:
@@ -292,6 +270,16 @@ class Pack:
             return [loads(view[a - base : b - base]) for a, b in pairwise(places)]
         except (pickle.UnpicklingError, EOFError) as error:
             raise self._damaged(error) from error
+
+    def _classes(self) -> Sequence[type]:
+        """Return the classes that the items share; unpickled when the first item asks for one."""
+        if not self._shared:
+            with sharing(self._no_classes):
+                self._shared = pickle.loads(self._common)  # noqa: S301
+        return self._shared
+
+    def _no_classes(self) -> Sequence[type]:
+        raise DamagedObject(self._key, "the shared classes refer to themselves")
 
     def _framed(self, begin: int, end: int) -> Any:
         """Unpickle the value of one framed block."""
@@ -371,7 +359,8 @@ def open_pack(
     places = layout.read_index(head, _part(fetch, start, a, b, key), low, key)
     begin = places[0] - places[0] % 64  # so that arrays keep their place on multiples of 64
     view = _part(fetch, start, begin, places[-1], key)
-    part = _Part(head, layout.bundle_of(head, start), view, begin, places, low, first, stop)
+    common = _part(fetch, start, head.body_at, head.blocks_at, key)
+    part = _Part(head, layout.bundle_of(head, start), common, view, begin, places, low, first, stop)
     return Pack._of(part, loader, key)  # noqa: SLF001 - the same module
 
 
