@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wrens.core.policy import Packing as Packing
     from wrens.core.policy import Resources as Resources
     from wrens.core.policy import Retry as Retry
-    from wrens.worker.context import current as current
+    from wrens.worker.context import current_task as current_task
 
 _HOMES = {
     "Backup": "wrens.core.policy",
@@ -41,10 +41,10 @@ _HOMES = {
     "Retry": "wrens.core.policy",
     "Shared": "wrens.core.executor",
     "attach": "wrens.core.attach",
-    "current": "wrens.worker.context",
+    "current_task": "wrens.worker.context",
 }
 
-__all__ = sorted([*_HOMES, "__version__", "errors"])
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -60,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__", "errors"]

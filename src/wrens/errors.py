@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "AlreadyExists",
@@ -389,7 +389,7 @@ class JobFailed(WrensError, ExceptionGroup[Exception]):
 
     def __new__(
         cls, job: str, failures: Mapping[int, Exception], results: Mapping[int, Any] | None = None
-    ) -> JobFailed:
+    ) -> Self:
         """Build the group from the failures, titled with what was kept."""
         results = {} if results is None else results
         total = len(failures) + len(results)

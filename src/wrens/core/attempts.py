@@ -249,7 +249,7 @@ class Machine:
             self._make_ready(batch)
 
     def committed(self, attempt: str, goes_on_as: str, now: float) -> list[Command]:
-        """The backend says that a verdict may be there, and that the worker is free or goes on."""
+        """Take the backend's word that a verdict may be there, and that the worker is free or goes on."""
         running = self._running.pop(attempt, None)
         if running is None:
             return []
@@ -267,7 +267,7 @@ class Machine:
         return [Read(running.key)]
 
     def lost(self, attempt: str, loss: Loss, now: float) -> list[Command]:
-        """The backend says that an attempt is over; whether it had committed is to be looked up."""
+        """Take the backend's word that an attempt is over; whether it had committed is to be looked up."""
         running = self._running.pop(attempt, None)
         if running is None:
             return []
@@ -305,7 +305,7 @@ class Machine:
                 commands.append(Stop(attempt, lost=True))
         return commands
 
-    def cancel(self, job: str, tasks: Iterable[int] | None, now: float) -> list[Command]:
+    def cancel(self, job: str, tasks: Iterable[int] | None) -> list[Command]:
         """Settle tasks of a job as cancelled: some that have not begun, or (``None``) all that is left.
 
         Tasks of a batch that is running are cancelled only with the whole job.

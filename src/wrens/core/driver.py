@@ -259,7 +259,7 @@ class Driver:
                 cancelled = job.begin(launch.batch.start, launch.batch.count)
                 if cancelled:
                     self.machine.withdraw(launch.attempt)
-                    self._perform(self.machine.cancel(job.id, cancelled, self._clock.now()))
+                    self._perform(self.machine.cancel(job.id, cancelled))
                 else:
                     ready.append(self._invocation(launch))
             if ready:
@@ -309,8 +309,6 @@ class Driver:
             elif isinstance(command, GiveUp):
                 verdict = verdicts.give_up(command, self.id)
                 todo.extend(self._commit(command.batch.key, verdict))
-            else:
-                raise AssertionError(command)
 
     # --- the store ---
 
@@ -452,7 +450,7 @@ class Driver:
 
     def cancel(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
         """Settle tasks as cancelled; in the driver's thread."""
-        self._perform(self.machine.cancel(job.id, tasks, self._clock.now()))
+        self._perform(self.machine.cancel(job.id, tasks))
 
     def cancel_waiting(self) -> None:
         """Settle as cancelled whatever no worker has been given; in the driver's thread."""

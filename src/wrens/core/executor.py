@@ -11,6 +11,7 @@ import concurrent.futures
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from wrens import events
@@ -107,7 +108,7 @@ class Executor(concurrent.futures.Executor):
 
     # --- the standard library's face ---
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # type: ignore[override]
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` once, and return its future at once.
 
         A future among the arguments, or in a list, tuple or dict that is one, is waited for and stands for
@@ -127,7 +128,7 @@ class Executor(concurrent.futures.Executor):
         self._session.submitted()
         return future
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., T],
         /,
@@ -189,7 +190,9 @@ class Executor(concurrent.futures.Executor):
             if wait:
                 _open_sessions.discard(self._session)
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> Literal[False]:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
         """Shut down; after Ctrl-C without waiting for what is running."""
         if kind is not None and issubclass(kind, KeyboardInterrupt) and self._owner:
             self._session.abandon()

@@ -38,7 +38,7 @@ class Future(concurrent.futures.Future[T]):
     task: int = -1
     _store_url: str = ""
     _batch: str = ""
-    _withdraw: Callable[[Future[Any]], None] | None = None
+    _on_cancel: Callable[[Future[Any]], None] | None = None
 
     def cancel(self) -> bool:
         """Withdraw the task if no worker has been given it yet.
@@ -47,8 +47,8 @@ class Future(concurrent.futures.Future[T]):
             Whether the task is cancelled. A task that is running is not; see :meth:`wrens.Job.cancel`.
         """
         cancelled = super().cancel()
-        if cancelled and self._withdraw is not None:
-            self._withdraw(self)
+        if cancelled and self._on_cancel is not None:
+            self._on_cancel(self)
         return cancelled
 
     def reference(self) -> ResultRef:
@@ -69,6 +69,16 @@ class Future(concurrent.futures.Future[T]):
         return (load_reference, (self.reference(),))
 
     # --- for the driver ---
+
+    def bind(
+        self, job_id: str, task: int, store_url: str, on_cancel: Callable[[Future[Any]], None] | None
+    ) -> None:
+        """Name the task that this future stands for, and who is to be told when it is cancelled."""
+        self.job_id, self.task, self._store_url, self._on_cancel = job_id, task, store_url, on_cancel
+
+    def stored_in(self, store_url: str) -> bool:
+        """Return whether the result is in this store, so that a worker can read it there."""
+        return bool(self._batch) and self._store_url == store_url
 
     def begin(self) -> bool:
         """Mark the task as handed to a worker; returns ``False`` if it has been cancelled before."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from wrens.core import packing as pack
@@ -79,7 +79,7 @@ class Feed:
         self._last = 1
         self._workers = driver.backend.limits.parallelism
         self._target_s = pack.batch_seconds(options.packing, driver.backend.limits.launch_s)
-        self.consumed: Callable[[], int] = lambda: job.progress.settled
+        self.consumed: int | None = None
         self.ended = False
         self._lock = threading.Lock()
 
@@ -91,7 +91,7 @@ class Feed:
         per_task = self._driver.machine.pace.per_task(self._shipment.digest)
         batches = AHEAD * self._workers if per_task is not None else 2 * self._workers
         room = batches * self._size(per_task) - (progress.planned - progress.settled)
-        unconsumed = progress.planned - self.consumed()
+        unconsumed = progress.planned - (progress.settled if self.consumed is None else self.consumed)
         return min(room, (self._options.buffersize or UNCONSUMED) - unconsumed)
 
     def top_up(self) -> None:

@@ -69,7 +69,7 @@ class Segment:
 class Feeding(Protocol):
     """A lazily read input, as the consumer of the results sees it."""
 
-    consumed: Callable[[], int]
+    consumed: int | None
 
     def room(self) -> int:
         """Return how many tasks may be read now."""
@@ -77,6 +77,10 @@ class Feeding(Protocol):
 
     def top_up(self) -> None:
         """Read that many."""
+        ...
+
+    def stop(self) -> None:
+        """Read no more."""
         ...
 
 
@@ -270,7 +274,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         return self._finish_if_done()
 
     def begin(self, start: int, count: int) -> list[int]:
-        """A worker is about to be given these tasks; returns those that were cancelled before."""
+        """Mark tasks as handed to a worker; returns those that were cancelled before."""
         if not self._futures:
             with self._changed:
                 self._begun.append((start, count))
@@ -311,7 +315,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._await(lambda: condition() or self._broken is not None, None)
 
     def break_(self, error: BaseException) -> None:
-        """The job cannot go on: every future without a result gets this error."""
+        """Give every future without a result this error: the job cannot go on."""
         with self._changed:
             self._broken = error
             futures = [future for future in self._futures.values() if not future.done()]
@@ -322,8 +326,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def register(self, task: int, future: Future[T]) -> None:
         """Let a future that exists already be the one of this task."""
-        future.job_id, future.task, future._store_url = self.id, task, self._store_url
-        future._withdraw = self._withdraw
+        future.bind(self.id, task, self._store_url, self._withdraw)
         with self._changed:
             self._futures[task] = future
 
@@ -349,16 +352,8 @@ class Job(Sequence[Future[T]], Generic[T]):
         """
         end = None if timeout is None else self._clock.now() + timeout
         task = 0
-        feed = self.feed
         while True:
-            while feed is not None and not self._known(task):
-                feed.consumed = lambda task=task: task  # type: ignore[misc]
-                feed.top_up()
-                rest = None if end is None else end - self._clock.now()
-                if not self._await(lambda: self._known(task) or feed.room() > 0, rest):
-                    break
-            rest = None if end is None else end - self._clock.now()
-            if not self._await(lambda: self._known(task), rest):
+            if not self._await_result(task, end):
                 raise TimeoutError(f"task {task} of job {self.id} has no result after {timeout:g} s")
             self._raise_if_broken()
             with self._changed:
@@ -370,15 +365,29 @@ class Job(Sequence[Future[T]], Generic[T]):
             if segment is None:
                 raise self._error(task)
             task += segment.count
-            if feed is not None:
-                feed.consumed = lambda task=task: task  # type: ignore[misc]
-                feed.top_up()
+            if self.feed is not None:
+                self.feed.consumed = task
+                self.feed.top_up()
             yield from _unpacked(segment)
             segment = None
         if self._input_error is not None:
             raise self._input_error
 
     # --- inside ---
+
+    def _await_result(self, task: int, end: float | None) -> bool:
+        """Wait until a task is settled, reading inputs in the meantime as far as there is room."""
+        feed = self.feed
+        while True:
+            if feed is not None and not self._known(task):
+                feed.top_up()
+            rest = None if end is None else end - self._clock.now()
+            if feed is None:
+                return self._await(lambda: self._known(task), rest)
+            if not self._await(lambda: self._known(task) or feed.room() > 0, rest):
+                return False
+            if self._known(task):
+                return True
 
     def _known(self, task: int) -> bool:
         return (
@@ -410,8 +419,7 @@ class Job(Sequence[Future[T]], Generic[T]):
             if future is not None:
                 return future
             future = self._futures[task] = Future()
-            future.job_id, future.task, future._store_url = self.id, task, self._store_url
-            future._withdraw = self._withdraw
+            future.bind(self.id, task, self._store_url, self._withdraw)
             settled = task in self._failures or self._segment(task) is not None
             begun = settled or any(start <= task < start + count for start, count in self._begun)
         if begun:
@@ -481,9 +489,9 @@ class Job(Sequence[Future[T]], Generic[T]):
                         kept[task] = segment.item(task)
                     except Exception as error:  # noqa: BLE001
                         failures[task] = error
-        for task in sorted(self._failures):
-            error = self._error(task)
-            failures[task] = error if isinstance(error, Exception) else _as_exception(error)
+        for task in self._failures:
+            failure = self._error(task)
+            failures[task] = failure if isinstance(failure, Exception) else _as_exception(failure)
         return kept, dict(sorted(failures.items()))
 
     def _is_done(self) -> bool:

@@ -26,7 +26,7 @@ class Retry:
 
     Args:
         attempts: How often a task may be called in all when it raises one of ``on``.
-        on: Exception types whose failures are retried; subclasses count.
+        on: Exception types whose failures are retried, one or a tuple; subclasses count.
         lost: How often a task may be begun in all when its worker is lost each time.
         backoff_s: Seconds before the second try; doubled for each further one.
 
@@ -38,23 +38,24 @@ class Retry:
     """
 
     attempts: int = 3
-    on: tuple[type[BaseException], ...] = ()
+    on: type[BaseException] | tuple[type[BaseException], ...] = ()
     lost: int = 4
     backoff_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.on, type):
-            object.__setattr__(self, "on", (self.on,))
         _check(self.attempts >= 1, "Retry.attempts", f"must be at least 1, not {self.attempts}")
         _check(self.lost >= 1, "Retry.lost", f"must be at least 1, not {self.lost}")
         _check(self.backoff_s >= 0, "Retry.backoff_s", f"must not be negative, not {self.backoff_s}")
-        for kind in self.on:
+        for kind in self._types():
             good = isinstance(kind, type) and issubclass(kind, BaseException)
             _check(good, "Retry.on", f"must list exception types, not {kind!r}", "Write on=(ValueError,).")
 
     def names(self) -> tuple[str, ...]:
         """Return the listed types as the worker compares them: ``module:qualname``."""
-        return tuple(f"{kind.__module__}:{kind.__qualname__}" for kind in self.on)
+        return tuple(f"{kind.__module__}:{kind.__qualname__}" for kind in self._types())
+
+    def _types(self) -> tuple[type[BaseException], ...]:
+        return self.on if isinstance(self.on, tuple) else (self.on,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,5 @@ def driver_beat(store: Store, job_id: str, driver: str) -> Heartbeat | None:
 
 def losses(store: Store, job_id: str) -> list[Loss]:
     """Return the evidence of lost attempts that drivers have left, in order of batch."""
-    found: list[Loss] = []
-    for key in store.list(keys.attempts(job_id)):
-        if keys.basename(key) == "loss":
-            found.append(envelope.from_json(Loss, store.get(key), key))
-    return found
+    found = [key for key in store.list(keys.attempts(job_id)) if keys.basename(key) == "loss"]
+    return [envelope.from_json(Loss, store.get(key), key) for key in found]

@@ -32,7 +32,7 @@ from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
 from wrens.wire import keys
 from wrens.wire.records import Call
-from wrens.worker.context import current
+from wrens.worker.context import current_task
 
 FRESH_S = 0.5
 """A function that is submitted again within this time is not pickled again."""
@@ -132,7 +132,7 @@ class Session(Driving):
         return queue
 
     def submitted(self) -> None:
-        """A call was put into a queue."""
+        """Wake the driver: a call was put into a queue."""
         self.driver.post(_nothing)
         self.work_off()
 
@@ -170,7 +170,7 @@ class Session(Driving):
         self.driver.keep_alive(job.id, alive=True)
         if not in_background:
             job.feed = feed
-            feed.consumed = lambda: 0
+            feed.consumed = 0
             feed.top_up()
         elif self.in_process:
             while not feed.ended:
@@ -266,7 +266,7 @@ class Session(Driving):
     # --- shared values ---
 
     def remember_value(self, key: str) -> None:
-        """A shared value was stored, to be deleted with the session's jobs."""
+        """Note a shared value, to be deleted with the session's jobs."""
         self._values.append(key)
 
     # --- closing ---
@@ -386,9 +386,9 @@ def open_session(
         StoreError: if the store cannot be opened.
         BadOption: if an option cannot be.
     """
-    task = current()
+    task = current_task()
     if backend is None:
-        backend = "local" if task is None else task.backend
+        backend = registry.default()
     if task is not None and backend == "local":
         # Workers of this computer have one pool; a task uses the place that it already has.
         backend = "inline"
@@ -397,5 +397,5 @@ def open_session(
     if isinstance(store, (str, os.PathLike)):
         store = open_store(store)
     if isinstance(backend, str):
-        backend = registry.find(backend)(max_workers)  # type: ignore[call-arg]
+        backend = registry.open_backend(backend, max_workers=max_workers)
     return Session(backend, store, initializer=initializer, observers=observers)

@@ -196,9 +196,7 @@ class SubmitQueue:
         return True
 
     def _in_store(self, future: concurrent.futures.Future[Any]) -> bool:
-        return (
-            isinstance(future, Future) and bool(future._batch) and future._store_url == self._driver.store.url
-        )  # noqa: SLF001
+        return isinstance(future, Future) and future.stored_in(self._driver.store.url)
 
     def _store(self, chunks: list[Chunk], taken: list[_Call]) -> None:
         try:

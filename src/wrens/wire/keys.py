@@ -25,7 +25,7 @@ from wrens.errors import BadOption
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
-def digest(*parts: bytes | memoryview) -> str:
+def digest(*parts: bytes | bytearray | memoryview) -> str:
     """Return the name of a content: 32 hexadecimal digits of BLAKE2b over the parts, in order.
 
     >>> digest(b"ab") == digest(b"a", b"b")
