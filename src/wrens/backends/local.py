@@ -25,6 +25,7 @@ from wrens.clock import Clock, SystemClock
 from wrens.errors import BadOption
 from wrens.wire.records import Invocation, Loss
 from wrens.worker import page
+from wrens.worker import talk as worker
 
 TICK_S = 0.1
 """How late output may be shown."""
@@ -63,6 +64,8 @@ class LocalBackend:
         self._waiting: deque[Invocation] = deque()
         self._idle: list[_Kept] = []
         self._busy: list[_Kept] = []
+        self._leaving: list[_Kept] = []
+        """Those that are about to end themselves."""
         self._seen: list[Notice] = []
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = os.pipe()
@@ -117,10 +120,10 @@ class LocalBackend:
             return
         self._closed = True
         if os.getpid() == self._owner:
-            everybody = self._idle + self._busy
+            everybody = self._idle + self._leaving + self._busy
             for kept in self._idle:
                 kept.process.dismiss()
-            for kept in self._busy:
+            for kept in self._busy + self._leaving:
                 kept.process.kill()
             end = self._clock.now() + FAREWELL_S
             for kept in everybody:
@@ -128,7 +131,7 @@ class LocalBackend:
                 kept.process.end()
                 kept.show(whole=True)
                 kept.process.free()
-        self._idle, self._busy = [], []
+        self._idle, self._busy, self._leaving = [], [], []
         self._waiting.clear()
         self._selector.close()
         os.close(self._wake_out)
@@ -172,23 +175,27 @@ class LocalBackend:
                 process.attempt = notice.goes_on_as
                 self._seen.append(Committed(notice.attempt, notice.goes_on_as))
             else:
-                self._free(kept, notice.attempt, notice.lost)
+                self._settle(kept, notice)
         if dead or silent:
             self._remove(kept)
         if said or dead or silent:
             self._start()
 
-    def _free(self, kept: _Kept, attempt: str, lost: str) -> None:
-        """Report the end of an attempt and keep its process for the next."""
+    def _settle(self, kept: _Kept, notice: worker.Notice) -> None:
+        """Report the end of an attempt, and keep its process for the next."""
         kept.show(whole=True)
-        if lost:
-            self._seen.append(Lost(attempt, kept.process.loss(self._clock.now(), lost)))
+        if notice.lost:
+            loss = kept.process.loss(self._clock.now(), notice.lost)
+            self._seen.append(Lost(notice.attempt, loss))
         else:
-            self._seen.append(Committed(attempt))
+            self._seen.append(Committed(notice.attempt))
         kept.process.attempt = ""
         self._busy.remove(kept)
-        kept.empty()
-        self._idle.append(kept)
+        if notice.leaves:
+            self._leaving.append(kept)
+        else:
+            kept.empty()
+            self._idle.append(kept)
 
     def _remove(self, kept: _Kept) -> None:
         """Bury a process, and report the attempt that it took with it."""
@@ -202,7 +209,7 @@ class LocalBackend:
             self._busy.remove(kept)
             self._seen.append(Lost(process.attempt, process.loss(self._clock.now(), kept.verdict)))
         else:
-            self._idle.remove(kept)
+            (self._leaving if kept in self._leaving else self._idle).remove(kept)
         process.free()
 
     def _drain(self) -> None:
@@ -219,7 +226,7 @@ class LocalBackend:
         self._next_tick = now + TICK_S
         for kept in self._busy:
             kept.show()
-        for kept in [*self._busy, *self._idle]:
+        for kept in [*self._busy, *self._leaving, *self._idle]:
             if kept.process.pidfd < 0:
                 self._hear(kept)
         if now >= self._next_look:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wrens.errors import UnknownBackend
+from wrens.worker.context import current_task
 
 if TYPE_CHECKING:
     from wrens.backends.base import Backend
@@ -42,6 +43,40 @@ def find(name: str) -> type[Backend]:
         if entry.name == name:
             return entry.load()  # type: ignore[no-any-return]
     raise UnknownBackend(name, available())
+
+
+def open_backend(name: str, *, max_workers: int | None = None) -> Backend:
+    """Make a backend of this name.
+
+    Args:
+        name: Such as ``"local"``.
+        max_workers: How many attempts at most it runs at a time; by default as many as is sensible.
+
+    Raises:
+        UnknownBackend: if nothing has this name.
+        BadOption: if ``max_workers`` cannot be.
+
+    >>> open_backend("inline").limits.parallelism
+    1
+    """
+    kind: Any = find(name)
+    backend: Backend = kind(max_workers=max_workers)
+    return backend
+
+
+def default() -> str:
+    """Return the name of the backend for an executor that names none.
+
+    Outside of a task that is ``local``. A task on this computer runs further tasks in its own process,
+    because its pool has all processors already; a task elsewhere launches from where it is.
+
+    >>> default()
+    'local'
+    """
+    context = current_task()
+    if context is None:
+        return "local"
+    return "inline" if context.backend in _OWN else context.backend
 
 
 def available() -> list[str]:

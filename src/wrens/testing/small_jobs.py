@@ -7,9 +7,10 @@ the test itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
-from wrens.backends.base import Backend, Committed, Lost, Notice
+from wrens.backends.base import Backend, Lost, Notice
 from wrens.clock import Clock, SystemClock
 from wrens.serialize import Pack, Shipper, pack, rebuild_failure
 from wrens.store import Store
@@ -53,10 +54,7 @@ class SmallJob:
         self._function = shipper.function(fn).digest
         self._initializer = shipper.function(initializer).digest if initializer else ""
         bounds = [len(inputs) * i // batches for i in range(batches + 1)]
-        packed = [
-            b"".join(pack(inputs[a:b], what=str, shipper=shipper).buffers)
-            for a, b in zip(bounds, bounds[1:], strict=False)
-        ]
+        packed = [b"".join(pack(inputs[a:b], what=str, shipper=shipper).buffers) for a, b in pairwise(bounds)]
         for key, buffers in shipper.take_uploads():
             store.put(key, buffers, mode="replace")
         self._rows: list[Row] = []
@@ -163,19 +161,39 @@ def run(
         AssertionError: if some attempt is not reported in time.
     """
     clock = clock or SystemClock()
-    waiting, notices, left = list(invocations), list[Notice](), len(invocations)
-    free = backend.limits.parallelism
     deadline = clock.now() + timeout_s
-    while left:
+    waiting, notices = list(invocations), list[Notice]()
+    free = backend.limits.parallelism
+    while waiting or free < backend.limits.parallelism:
         backend.launch(waiting[:free])
-        del waiting[:free]
-        free = 0
-        for notice in backend.poll(1.0):
+        given = len(waiting[:free])
+        del waiting[:given]
+        free -= given
+        for notice in await_notices(backend, 1, timeout_s=deadline - clock.now(), clock=clock):
             notices.append(notice)
-            if isinstance(notice, Lost) or not notice.goes_on_as:
-                left, free = left - 1, free + 1
+            free += is_end(notice)
+    return notices
+
+
+def is_end(notice: Notice) -> bool:
+    """Tell whether this notice is the last one of its attempt."""
+    return isinstance(notice, Lost) or not notice.goes_on_as
+
+
+def await_notices(
+    backend: Backend, count: int, *, timeout_s: float = 30.0, clock: Clock | None = None
+) -> list[Notice]:
+    """Poll until at least ``count`` notices have come, and return them.
+
+    Raises:
+        AssertionError: if they do not come in time.
+    """
+    clock = clock or SystemClock()
+    deadline, notices = clock.now() + timeout_s, list[Notice]()
+    while len(notices) < count:
+        notices += backend.poll(1.0)
         if clock.now() > deadline:
-            raise AssertionError(f"{left} attempts were not reported in {timeout_s:g} s; seen: {notices}")
+            raise AssertionError(f"{len(notices)} of {count} notices in {timeout_s:g} s: {notices}")
     return notices
 
 
@@ -194,6 +212,3 @@ def poll_until(
         if clock.now() > deadline:
             raise AssertionError(f"it did not come about in {timeout_s:g} s; seen: {notices}")
     return notices
-
-
-__all__ = ["Committed", "SmallJob", "poll_until", "run"]

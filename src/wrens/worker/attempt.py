@@ -66,7 +66,7 @@ def run(invocation: Invocation, host: Host) -> Report:
         return _carry_out(state)
     except StoreError as error:
         return Report(state.attempt, str(error))
-    except BaseException as error:  # noqa: BLE001 - packing results runs the user's __reduce__
+    except BaseException as error:  # packing results runs the user's __reduce__
         if host.leave is None and isinstance(error, KeyboardInterrupt):
             raise
         return Report(state.attempt, f"{type(error).__name__}: {error}")
@@ -85,7 +85,7 @@ def _carry_out(state: Running) -> Report:
         call = _prepare(state)
     except StoreUnavailable:
         raise
-    except BaseException as error:  # noqa: BLE001 - importing the user's modules runs the user's code
+    except BaseException as error:  # importing the user's modules runs the user's code
         if host.leave is None and isinstance(error, KeyboardInterrupt):
             raise
         _fail_all(state, describe_failure(error, kind="system" if isinstance(error, WrensError) else "user"))

@@ -1,6 +1,6 @@
 """What a running task can learn about itself.
 
-Decides nothing; :func:`current` is for user code that wants a key to make its side effects repeatable, and
+Decides nothing; :func:`current_task` is for user code that wants a key to make its side effects repeatable, and
 for an ``Executor`` made inside a task, which has to know that it is inside one.
 """
 
@@ -36,13 +36,13 @@ _thread = threading.local()
 _process: Teller | None = None
 
 
-def current() -> TaskContext | None:
+def current_task() -> TaskContext | None:
     """Return the context of the task that is running, or ``None`` outside of one.
 
     In a worker process it answers in every thread; under the ``inline`` backend only in the thread that
     runs the task.
 
-    >>> current() is None
+    >>> current_task() is None
     True
     """
     tell: Teller | None = getattr(_thread, "tell", None) or _process
@@ -50,7 +50,7 @@ def current() -> TaskContext | None:
 
 
 def enter(tell: Teller | None, *, whole_process: bool) -> Teller | None:
-    """Make ``tell`` answer :func:`current` from now on; return what answered before, to be put back."""
+    """Make ``tell`` answer :func:`current_task` from now on; return what answered before, to be put back."""
     global _process
     before: Teller | None
     if whole_process:

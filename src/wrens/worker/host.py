@@ -18,6 +18,7 @@ from wrens.serialize import Loader
 from wrens.store import open_store
 from wrens.wire.records import Failure
 from wrens.worker import page as status
+from wrens.worker.talk import Notice
 
 if TYPE_CHECKING:
     from wrens.store.port import Buffer, Mode, Store
@@ -68,12 +69,11 @@ class Host:
     """What surrounds the attempts of one worker.
 
     Args:
-        backend: Name of the backend, for :func:`wrens.worker.context.current`.
+        backend: Name of the backend, for :func:`wrens.worker.context.current_task`.
         where: The worker in words, as it stands in verdicts and notes.
         clock: The time.
         page: The status page, see :mod:`wrens.worker.page`.
-        notify: Called with an attempt, the name as which it goes on (when it handed on a part and still
-            runs a task) and why it left no verdict (or nothing).
+        notify: Called when an attempt goes on under another name, or ends together with its process.
         capture: What catches stdout and stderr; ``None`` leaves them alone.
         watch: What looks after attempts while they run; ``None`` for nobody.
         leave: Ends the process at once with an exit code; ``None`` when the attempt runs in the driver's
@@ -85,7 +85,7 @@ class Host:
     where: str
     clock: Clock = field(default_factory=SystemClock)
     page: memoryview = field(default_factory=status.private)
-    notify: Callable[[str, str, str], None] = lambda _attempt, _goes_on_as, _lost: None
+    notify: Callable[[Notice], None] = lambda _: None
     capture: Capture | None = None
     watch: Watch | None = None
     leave: Callable[[int], None] | None = None

@@ -24,7 +24,7 @@ Now = Callable[[], float]
 
 def sweep(call: Callable[[Any], Any], feed: Feed, page: memoryview, keep: Callable[[Any], None]) -> None:
     """Call for every input, numbered as in the job; ``page[0]`` always is the task begun last."""
-    for page[0], x in feed:  # noqa: B020 - the number goes straight into shared memory
+    for page[0], x in feed:  # the number goes straight into shared memory
         keep(call(x))
 
 

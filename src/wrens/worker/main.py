@@ -59,9 +59,9 @@ def main(fds: tuple[int, int, int]) -> NoReturn:
 def _host(setup: Setup, sink: int, status: memoryview, output: Output) -> Host:
     """Describe this process to the attempts that it will run."""
 
-    def notify(attempt: str, goes_on_as: str, lost: str) -> None:
+    def notify(notice: Notice) -> None:
         try:
-            os.write(sink, frame(Notice(attempt, goes_on_as, lost[:REASON])))
+            os.write(sink, frame(notice))
         except BrokenPipeError:
             # The client is gone, and what there was to settle is settled.
             os._exit(0)
@@ -85,7 +85,7 @@ def _serve(invocation: Invocation, host: Host) -> None:
     """Run one attempt and say how it ended."""
     host.page[page.SERIAL] += 1
     report = run(invocation, host)
-    host.notify(report.attempt, "", report.lost)
+    host.notify(Notice(report.attempt, lost=report.lost[:REASON]))
 
 
 def _frames(fd: int) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ def raised(fd: int) -> int:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
     except OSError:
         # A process may be allowed fewer descriptors than that.
-        os.set_inheritable(fd, False)
+        os.set_inheritable(fd, False)  # noqa: FBT003 - it takes no keywords
         return fd
     os.close(fd)
     return high

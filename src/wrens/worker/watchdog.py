@@ -29,6 +29,7 @@ from wrens.worker.host import EXIT_DEADLINE, EXIT_ORPHAN, EXIT_TIMEOUT, Host
 from wrens.worker.memory import resident_bytes
 from wrens.worker.running import Running
 from wrens.worker.settle import commit
+from wrens.worker.talk import REASON, Notice
 
 TICK_S = 0.02
 LINGER_S = 1.0
@@ -163,7 +164,7 @@ class Watchdog:
             return
         if busy:
             run.go_on(stop, following)
-            self._host.notify(before, following, "")
+            self._host.notify(Notice(before, following))
         else:
             run.phase = "over"
 
@@ -240,7 +241,7 @@ class Watchdog:
     def _depart(self, run: Running, code: int) -> None:
         """Say how the attempt ended, and end the process."""
         run.phase = "over"
-        self._host.notify(run.attempt, "", run.lost)
+        self._host.notify(Notice(run.attempt, lost=run.lost[:REASON], leaves=True))
         self._leave(code)
 
     def _leave(self, code: int) -> None:
