@@ -335,6 +335,11 @@ class Machine:
                 commands.extend(self._hand_on_cancelled(batch))
         return commands
 
+    def drop(self, key: Key) -> list[str]:
+        """Forget one batch; returns its attempts that are running, which should be ended."""
+        batch = self._batches.pop(key, None)
+        return [] if batch is None else sorted(batch.live)
+
     def forget(self, job: str) -> None:
         """Drop a job without settling it: its data is being deleted, or this driver leaves it."""
         for key in self.unsettled(job):

@@ -135,6 +135,11 @@ class Driver:
                 # Its input could not be pickled, and the planner has settled it already.
                 self._perform(self._read(batch.key))
 
+    def give_back(self, batches: Sequence[Batch]) -> None:
+        """Forget batches whose page could not be stored; in the driver's thread."""
+        for batch in batches:
+            self.backend.cancel(self.machine.drop(batch.key))
+
     def know(self, job: Job[Any]) -> None:
         """Tell this job what is found of it; in the driver's thread."""
         self._jobs[job.id] = job
@@ -217,7 +222,7 @@ class Driver:
             while queue.waiting and (free := self.machine.free - self.machine.waiting) > 0:
                 queue.plan(free)
         self._perform(self.machine.tick(now))
-        self._perform_launches()
+        self.launch()
         if self._requests:
             return
         patience = self._patience() if wait else 0.0
@@ -251,7 +256,8 @@ class Driver:
             due.append(next_due)
         return max(0.0, min(due) - now)
 
-    def _perform_launches(self) -> None:
+    def launch(self) -> None:
+        """Hand what is ready to the backend, as far as there is room; in the driver's thread."""
         while launches := self.machine.launches(self._clock.now()):
             ready: list[Invocation] = []
             for launch in launches:

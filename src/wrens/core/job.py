@@ -314,6 +314,16 @@ class Job(Sequence[Future[T]], Generic[T]):
         """Wait until the condition holds, looking whenever something of the job changes."""
         self._await(lambda: condition() or self._broken is not None, None)
 
+    def fail(self, tasks: Sequence[int], error: BaseException) -> None:
+        """Give these tasks' futures an error that is in no verdict, because the store could not be written."""
+        with self._changed:
+            self._counts["system"] += len(tasks)
+            futures = [self._futures[task] for task in tasks if task in self._futures]
+            self._changed.notify_all()
+        for future in futures:
+            future.settle("", None, error)
+        self._finish_if_done()
+
     def break_(self, error: BaseException) -> None:
         """Give every future without a result this error: the job cannot go on."""
         with self._changed:

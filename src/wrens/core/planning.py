@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -142,16 +142,28 @@ class JobWriter:
 
         Tasks whose input cannot be pickled are settled at once by a verdict of the driver's own.
         """
+        batches: list[Batch] = []
+        for draft in self.drafts(chunks):
+            self.upload()
+            self.store(draft)
+            batches.extend(draft.batches)
+        return batches
+
+    def drafts(self, chunks: Sequence[Chunk]) -> Iterator[Draft]:
+        """Yield the pages that these chunks make, to be given to :meth:`store`."""
         with self._lock:
-            batches: list[Batch] = []
-            draft = _Draft()
+            parts = _Parts()
             for chunk in chunks:
-                self._add(draft, chunk)
-                if draft.nbytes > PAGE_BYTES:
-                    batches.extend(self._write_page(draft))
-                    draft = _Draft()
-            batches.extend(self._write_page(draft))
-            return batches
+                self._add(parts, chunk)
+                if parts.nbytes > PAGE_BYTES:
+                    yield self._draft(parts)
+                    parts = _Parts()
+            if parts.rows:
+                yield self._draft(parts)
+
+    def store(self, draft: Draft) -> None:
+        """Write a page; what its functions need must be there already, see :meth:`upload`."""
+        self._store.put(keys.page(self.job_id, draft.number), draft.buffers)
 
     def end(self, failure: BaseException | None = None) -> None:
         """Say that no more pages will come; ``failure`` is what the user's input raised, if it did."""
@@ -161,16 +173,16 @@ class JobWriter:
 
     # --- inside ---
 
-    def _add(self, draft: _Draft, chunk: Chunk) -> None:
+    def _add(self, parts: _Parts, chunk: Chunk) -> None:
         first = self.tasks
         packed = pack(chunk.values, what=lambda i: f"the input of task {first + i}", shipper=self._shipper)
         count = len(chunk.values)
         if packed.failures:
-            self._add_without(draft, chunk, packed.failures)
+            self._add_without(parts, chunk, packed.failures)
             return
         if packed.nbytes > BATCH_BYTES and count > 1 and self._options.packing.size is None:
             for part in (chunk.values[: count // 2], chunk.values[count // 2 :]):
-                self._add(draft, Chunk(chunk.shipment, chunk.call, part))
+                self._add(parts, Chunk(chunk.shipment, chunk.call, part))
             return
         row = Row(
             batch=keys.batch(self._batches),
@@ -178,14 +190,14 @@ class JobWriter:
             count=count,
             function=chunk.shipment.digest,
             call=chunk.call,
-            offset=draft.nbytes,
+            offset=parts.nbytes,
             length=packed.nbytes,
         )
         self._batches += 1
         self.tasks += count
-        draft.add(row, packed.buffers)
+        parts.add(row, packed.buffers)
 
-    def _add_without(self, draft: _Draft, chunk: Chunk, failures: dict[int, Exception]) -> None:
+    def _add_without(self, parts: _Parts, chunk: Chunk, failures: dict[int, Exception]) -> None:
         """Give each input that cannot be pickled a batch of its own, settled by the driver."""
         good: list[Any] = []
         for index, value in enumerate(chunk.values):
@@ -193,16 +205,16 @@ class JobWriter:
                 good.append(value)
                 continue
             if good:
-                self._add(draft, Chunk(chunk.shipment, chunk.call, good))
+                self._add(parts, Chunk(chunk.shipment, chunk.call, good))
                 good = []
             failure = describe_failure(failures[index], kind="user")
             row = Row(keys.batch(self._batches), self.tasks, 1, chunk.shipment.digest, chunk.call, 0, 0)
             self._refuse(row, failure)
-            draft.add(row, [])
+            parts.add(row, [])
             self._batches += 1
             self.tasks += 1
         if good:
-            self._add(draft, Chunk(chunk.shipment, chunk.call, good))
+            self._add(parts, Chunk(chunk.shipment, chunk.call, good))
 
     def _refuse(self, row: Row, failure: Failure) -> None:
         verdict = Verdict(
@@ -217,28 +229,38 @@ class JobWriter:
         )
         self._store.put(keys.verdict(self.job_id, row.batch), envelope.seal(verdict))
 
-    def _write_page(self, draft: _Draft) -> list[Batch]:
-        if not draft.rows:
-            return []
-        self.upload()
-        number = self._pages
-        page = Page(VERSION, self.job_id, number, self._driver, tuple(draft.rows))
-        buffers = envelope.seal(page, draft.buffers)
-        self._store.put(keys.page(self.job_id, number), buffers)
+    def _draft(self, parts: _Parts) -> Draft:
+        page = Page(VERSION, self.job_id, self._pages, self._driver, tuple(parts.rows))
         self._pages += 1
+        buffers = envelope.seal(page, parts.buffers)
         body = memoryview(buffers[0]).nbytes
-        return batches_of(page, body, self._rules, inline=self._inline(draft))
+        batches = batches_of(page, body, self._rules, inline=self._inline(parts))
+        return Draft(page.number, buffers, batches)
 
-    def _inline(self, draft: _Draft) -> dict[str, bytes]:
+    def _inline(self, parts: _Parts) -> dict[str, bytes]:
         room = self._payload_bytes - INLINE_ROOM
         return {
             row.batch: b"".join(buffers)
-            for row, buffers in zip(draft.rows, draft.parts, strict=True)
+            for row, buffers in zip(parts.rows, parts.parts, strict=True)
             if 0 < row.length <= room
         }
 
 
-class _Draft:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A page that has not been stored yet, and its batches."""
+
+    number: int
+    buffers: list[Buffer]
+    batches: list[Batch]
+
+    @property
+    def carried(self) -> bool:
+        """Whether invocations carry all of its inputs, so that no worker will read the page."""
+        return all(batch.source.inline for batch in self.batches)
+
+
+class _Parts:
     """A page in the making."""
 
     def __init__(self) -> None:

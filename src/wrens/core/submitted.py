@@ -18,8 +18,9 @@ from wrens.core import packing as pack
 from wrens.core.driver import Driver
 from wrens.core.future import Future, futures_in
 from wrens.core.job import Job
-from wrens.core.planning import Chunk, JobWriter
+from wrens.core.planning import Chunk, Draft, JobWriter
 from wrens.core.policy import Options
+from wrens.errors import WrensError
 from wrens.serialize import Shipment
 
 
@@ -169,8 +170,7 @@ class SubmitQueue:
                 # The group goes to the back, so that no function starves another.
                 self._calls[key] = self._calls.pop(key)
         if error is not None:
-            for call in calls:
-                call.future.settle("", None, error)
+            _fail(calls, error)
         return calls
 
     def _resolve(self, call: _Call) -> bool:
@@ -203,17 +203,42 @@ class SubmitQueue:
             if self._made is None:
                 self._made = self._open_job(chunks[0].shipment.name)
             job, writer = self._made
+            self._driver.know(job)
             first = writer.tasks
-            batches = writer.write(chunks)
+            drafts = list(writer.drafts(chunks))
+            writer.upload()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, these futures must learn of it
-            for call in taken:
-                call.future.settle("", None, error)
+            _fail(taken, error)
             return
         for task, call in enumerate(taken, first):
             job.register(task, call.future)
         job.planned(len(taken))
-        self._driver.know(job)
-        self._driver.take_up(batches)
+        for draft in drafts:
+            self._start(job, writer, draft)
+
+    def _start(self, job: Job[Any], writer: JobWriter, draft: Draft) -> None:
+        """Store a page and run its batches; in the other order when no worker will read the page.
+
+        A worker that has all it needs may begin while the page is being written. Should the client die in
+        between, there is a verdict of a batch in no page, which nobody will ever look at; should the page
+        not be written, its futures fail and the verdicts do not count.
+        """
+        if draft.carried:
+            self._driver.take_up(draft.batches)
+            self._driver.launch()
+        try:
+            writer.store(draft)
+        except WrensError as error:
+            self._driver.give_back(draft.batches)
+            job.fail([task for b in draft.batches for task in range(b.start, b.start + b.count)], error)
+            return
+        if not draft.carried:
+            self._driver.take_up(draft.batches)
+
+
+def _fail(calls: list[_Call], error: BaseException) -> None:
+    for call in calls:
+        call.future.settle("", None, error)
 
 
 def _error_of(future: concurrent.futures.Future[Any]) -> BaseException | None:
