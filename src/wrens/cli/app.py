@@ -1,0 +1,68 @@
+"""The commands together, and what an error looks like.
+
+Decides exit codes and that an error of wrens is printed as its text, without a traceback: it says what
+happened and what to do. Any other exception is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from wrens import __version__
+from wrens.cli.demo import demo
+from wrens.errors import WrensError
+
+app = typer.Typer(
+    name="wrens",
+    help="Run a Python function over data, on machines that nobody has to keep.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wrens {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Run a Python function over data, on machines that nobody has to keep."""
+    del version
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Carry out a command line.
+
+    Args:
+        args: The words after ``wrens``; by default those of this process.
+
+    Returns:
+        The exit code.
+
+    >>> run(["--version"])
+    wrens 0.1.0
+    0
+    """
+    try:
+        app(args=None if args is None else list(args), prog_name="wrens")
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except WrensError as error:
+        print(f"wrens: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
