@@ -1,0 +1,59 @@
+# What can be done here. Each target installs what it needs into .venv first; 'make help' lists them.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types contracts stress bench clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 16
+
+demo: $(VENV)/.run  ## count the words of your Python's own files, and survive the loss of a worker
+	$(BIN)/wrens demo
+
+test: $(VENV)/.test  ## all tests, with everything that they need
+	$(BIN)/python tests/conformance/fetch_testsuite.py
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types contracts test  ## what has to pass before a change is taken
+
+lint: $(VENV)/.test  ## style and format
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+
+types: $(VENV)/.test  ## static types
+	$(BIN)/mypy
+
+contracts: $(VENV)/.test  ## who may import whom
+	$(BIN)/lint-imports
+
+stress: $(VENV)/.test  ## the long runs: kills by the hundred, a million tasks, a result of 2 GB
+	$(BIN)/python -m pytest tests/stress -o timeout=1800 $(PYTEST_ARGS)
+
+bench: $(VENV)/.bench  ## every figure of the README, beside the peers
+	$(BIN)/python bench/run_all.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache build dist
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "wrens needs Python 3.11 or newer; set PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@ $(VENV)/.run
