@@ -22,10 +22,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import msgspec
 
-import wrens
 from wrens.wire.records import Invocation, Loss
 from wrens.worker import page
 from wrens.worker.output import read_tail
@@ -187,7 +187,7 @@ def _spawn(pipes: tuple[int, int, int], files: tuple[int, int]) -> subprocess.Po
     """Start the process, in a session of its own: Ctrl-C passes it by, and one kill takes its children too."""
     here = os.getcwd()  # noqa: PTH109 - as text
     path = [entry or here for entry in sys.path if isinstance(entry, str)]
-    home = os.path.dirname(os.path.dirname(os.path.abspath(wrens.__file__ or "")))  # noqa: PTH100, PTH120
+    home = str(Path(__file__).resolve().parents[2])
     if home not in path:
         path.append(home)
     return subprocess.Popen(

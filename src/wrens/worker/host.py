@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wrens.clock import Clock, SystemClock
 from wrens.errors import StoreUnavailable
@@ -22,7 +22,6 @@ from wrens.worker.talk import Notice
 
 if TYPE_CHECKING:
     from wrens.store.port import Buffer, Mode, Store
-    from wrens.worker.running import Running
 
 EXIT_TIMEOUT = 81
 """The process ended itself after it had settled a task that ran longer than its timeout."""
@@ -47,8 +46,8 @@ class Capture(Protocol):
 class Watch(Protocol):
     """What looks after an attempt while it runs; see :class:`wrens.worker.watchdog.Watchdog`."""
 
-    def begin(self, run: Running) -> None:
-        """Look after this attempt from now on."""
+    def begin(self, run: Any) -> None:
+        """Look after this attempt, a :class:`wrens.worker.running.Running`, from now on."""
         ...
 
     def end(self) -> None:
