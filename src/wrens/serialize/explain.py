@@ -59,6 +59,8 @@ def reason_of(error: BaseException) -> str:
     >>> reason_of(ValueError("no")), reason_of(RecursionError())
     ('ValueError: no', 'RecursionError')
     """
+    if isinstance(error.__cause__, RecursionError):
+        return "RecursionError: it is nested too deeply, or without an end"
     try:
         said = " ".join(str(error).split())[:500]
     except HARMFUL as problem:
@@ -81,7 +83,7 @@ class _Search:
             if step is None:
                 break
             where, value, error = step
-            path += f", {where}" if path and where[0] not in ".[" else where
+            path += where if not path or where[0] in ".[" else f", {where}"
             seen.add(id(value))
         return path, value, error
 
@@ -116,8 +118,8 @@ class _Search:
 def parts_of(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the parts of a thing, each with how one would write the way to it.
 
-    >>> list(parts_of([1]))
-    [('[0]', 1)]
+    >>> list(parts_of([1]))[0]
+    ('[0]', 1)
     """
     if isinstance(value, FunctionType):
         yield from _parts_of_function(value)
@@ -157,26 +159,29 @@ def _parts_of_function(fn: FunctionType) -> Iterator[tuple[str, Any]]:
         yield f"default of {name!r}", part
     for name, part in (fn.__kwdefaults__ or {}).items():
         yield f"default of {name!r}", part
-    from cloudpickle.cloudpickle import _extract_code_globals  # type: ignore[import-untyped,unused-ignore]  # noqa: TID251
+    from wrens.serialize.pickling import globals_of
 
-    for name in _extract_code_globals(fn.__code__):
+    for name in globals_of(fn.__code__):
         if name in fn.__globals__:
             yield f"global {name!r}", fn.__globals__[name]
     yield from ((f".{name}", part) for name, part in vars(fn).items())
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield attributes, and for a class what is defined in it."""
+    """Yield attributes, and for a class what is defined in it; at last the class, as it may go by value."""
     for name, part in list(getattr(value, "__dict__", {}).items()):
         if isinstance(value, type) and name in ("__dict__", "__weakref__", "__module__", "__doc__"):
             continue
         part = getattr(part, "__func__", part) if isinstance(part, staticmethod | classmethod) else part
         yield f".{name}", part
+    if isinstance(value, type):
+        yield from ((f"base class {base.__qualname__!r}", base) for base in value.__bases__)
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name):
                 yield f".{name}", getattr(value, name)
+    yield f"class {type(value).__qualname__!r}", type(value)
 
 
 def _short(key: Any) -> str:

@@ -12,8 +12,7 @@ import os
 import threading
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -23,11 +22,14 @@ from wrens.wire import envelope, keys
 from wrens.wire.envelope import Buffer
 from wrens.wire.records import VERSION
 
+if TYPE_CHECKING:
+    from wrens.serialize.unchanged import Snapshot
+
 LOOKING = 20.0
 """Files are looked at again only after this many times as long as the last look took: a twentieth of the time
 may go into looking, however many files there are and however often functions are sent."""
 
-REMEMBERED, REMEMBERED_BYTES = 256, 1_000_000
+REMEMBERED, REMEMBERED_BYTES = 128, 1_000_000
 """How many pickles of functions are remembered, and up to which length."""
 
 _own_bundles: dict[str, int] = {}
@@ -96,15 +98,15 @@ class Shipper:
         self._known: set[str] = set()
         self._uploads: list[tuple[str, list[Buffer]]] = []
         self._shipments: dict[tuple[bytes, str], Shipment] = {}
-        self._by_name: WeakKeyDictionary[FunctionType, tuple[bytes, frozenset[str]]] = WeakKeyDictionary()
+        self._recent: dict[int, tuple[FunctionType, Snapshot, bytes, frozenset[str]]] = {}
         self._bundles: dict[frozenset[str], _Kept] = {}
         self._files: Any = None
 
     def function(self, fn: Any, *, what: str | None = None) -> Shipment:
         """Pickle a function, and find the modules that it needs.
 
-        A function that is pickled by value is pickled at each call, because what it refers to may have
-        changed since.
+        A function that goes by value goes as it is now: it is pickled anew unless it is certain that
+        nothing that it refers to has changed since the last time.
 
         Args:
             fn: Any callable.
@@ -172,8 +174,9 @@ class Shipper:
 
     def _pickled(self, fn: Any, what: str | None) -> tuple[bytes, frozenset[str]]:
         """Return a function's pickle and the user modules that it refers to."""
-        if type(fn) is FunctionType and fn in self._by_name:
-            return self._by_name[fn]
+        known = self._recent.get(id(fn))
+        if known is not None and known[0] is fn and known[1].holds():
+            return known[2], known[3]
         from wrens.serialize.pickling import Recorder
 
         file = io.BytesIO()
@@ -184,10 +187,24 @@ class Shipper:
             from wrens.serialize.explain import cannot_ship
 
             raise cannot_ship(fn, error, what or f"the function {name_of(fn)}", shipping=True) from None
-        found = file.getvalue(), frozenset(pickler.modules)
-        if type(fn) is FunctionType and not pickler.by_value:
-            self._by_name[fn] = found  # a name stays as it is; only the files behind it change
-        return found
+        text, modules = file.getvalue(), frozenset(pickler.modules)
+        if type(fn) is FunctionType and len(text) <= REMEMBERED_BYTES:
+            self._remember(fn, text, modules)
+        return text, modules
+
+    def _remember(self, fn: FunctionType, text: bytes, modules: frozenset[str]) -> None:
+        """Keep a function's pickle, if it can be told later that it is still right."""
+        from wrens.serialize.pickling import globals_of
+        from wrens.serialize.unchanged import Changeable, Snapshot
+
+        try:
+            snapshot = Snapshot(fn, globals_of)
+        except Changeable:
+            self._recent.pop(id(fn), None)
+            return
+        if len(self._recent) >= REMEMBERED:
+            self._recent.pop(next(iter(self._recent)))
+        self._recent[id(fn)] = (fn, snapshot, text, modules)
 
     def _seal(self, fn: Any, text: bytes, bundle: str) -> Shipment:
         """Make the function's object and queue it."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import io
 import sys
 import typing
-from collections.abc import Callable, Collection
-from types import FunctionType, ModuleType
+from collections.abc import Callable, Collection, Iterable
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped,unused-ignore]  # noqa: TID251 - the home of pickling
@@ -30,13 +30,11 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
 
     Attributes:
         modules: Names of modules that were referred to, or that code sent by value imports.
-        by_value: Whether any function or class was sent by value.
     """
 
     def __init__(self, file: io.BytesIO, frames: list[memoryview] | None = None) -> None:
         super().__init__(file, protocol=PROTOCOL, buffer_callback=_callback(frames))
         self.modules: set[str] = set()
-        self.by_value = False
 
     def reducer_override(self, obj: Any) -> Any:
         """Decide how a function, class or module travels; leave all else to cloudpickle."""
@@ -63,7 +61,6 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
 
     def _dynamic_function_reduce(self, func: FunctionType) -> Any:
         # cloudpickle calls this for each function that it sends by value.
-        self.by_value = True
         package = func.__globals__.get("__package__") or ""
         self.modules |= imports_of_code(func.__code__, package)
         return super()._dynamic_function_reduce(func)
@@ -95,6 +92,12 @@ def dumps(value: Any, *, shipping: bool) -> tuple[bytes, list[memoryview], Colle
     pickler = (Recorder if shipping else LocalPickler)(file, frames)
     pickler.dump(value)
     return file.getvalue(), frames, pickler.modules
+
+
+def globals_of(code: CodeType) -> Iterable[str]:
+    """Return the names of the globals that go with a function when it goes by value."""
+    names: Iterable[str] = inside._extract_code_globals(code)  # noqa: SLF001
+    return names
 
 
 def _callback(frames: list[memoryview] | None) -> Callable[[Any], bool] | None:

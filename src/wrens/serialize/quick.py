@@ -87,7 +87,7 @@ class QuickPickler(pickle.Pickler):
         if type(module) is not str:
             raise Refused
         origin = ORIGINS.of(module) if self._shipping or module == "__main__" else Origin.INSTALLED
-        if origin is not Origin.VALUE and _is_found(obj, module):
+        if origin is not Origin.VALUE and is_found(obj, module):
             if origin is Origin.USER:
                 self.modules.add(module)
             return NotImplemented
@@ -115,7 +115,7 @@ def keep_beside(buffer: pickle.PickleBuffer, frames: list[memoryview]) -> bool:
     return False
 
 
-def _is_found(obj: Any, module: str) -> bool:
+def is_found(obj: Any, module: str) -> bool:
     """Tell whether looking for the name of a class or function in its module leads to it."""
     found: Any = sys.modules.get(module)
     for part in obj.__qualname__.split("."):

@@ -34,6 +34,7 @@ Pickled = tuple[bytes, Sequence[memoryview]]
 """The pickle of a value and the buffers beside it."""
 PER_BLOCK = 1024
 """Plain values in one pickle."""
+_FIRST = b"\x80\x05"
 BLOCK_BYTES = 262_144
 """A block of plain values that turns out longer than this is made of fewer."""
 AT_ONCE = 262_144
@@ -268,14 +269,20 @@ class Pack:
         view, base, loads = self._view, self._base, pickle.loads  # noqa: S301
         try:
             return [loads(view[a - base : b - base]) for a, b in pairwise(places)]
-        except (pickle.UnpicklingError, EOFError) as error:
-            raise self._damaged(error) from error
+        except Exception as error:
+            for a, b in pairwise(places):
+                self._check(view[a - base : b - base], error)
+            raise
 
     def _classes(self) -> Sequence[type]:
         """Return the classes that the items share; unpickled when the first item asks for one."""
         if not self._shared:
             with sharing(self._no_classes):
-                self._shared = pickle.loads(self._common)  # noqa: S301
+                try:
+                    self._shared = pickle.loads(self._common)  # noqa: S301
+                except Exception as error:
+                    self._check(self._common, error)
+                    raise
         return self._shared
 
     def _no_classes(self) -> Sequence[type]:
@@ -289,8 +296,9 @@ class Pack:
         buffers = [bytearray(frame) for frame in frames] if block.readonly else frames
         try:
             return pickle.loads(text, buffers=buffers)  # noqa: S301 - a worker runs the user's code anyway
-        except (pickle.UnpicklingError, EOFError) as error:
-            raise self._damaged(error) from error
+        except Exception as error:
+            self._check(text, error)
+            raise
 
     def _plain(self, start: int, stop: int) -> list[Any]:
         """Return the values of plain blocks."""
@@ -314,13 +322,26 @@ class Pack:
             raise DamagedObject(self._key, "a block of plain values holds another number of them")
         return values
 
-    def _damaged(self, error: Exception) -> Exception:
-        """Tell a pickle that is broken from a user's class that raised the same kind of error."""
-        frame = error.__traceback__
-        while frame is not None and frame.tb_next is not None:
-            frame = frame.tb_next
-        ours = frame is not None and frame.tb_frame.f_globals.get("__name__") == __name__
-        return DamagedObject(self._key, f"an item: {error}") if ours else error
+    def _check(self, text: memoryview, error: Exception) -> None:
+        """Raise ``DamagedObject`` for a broken pickle; an error over a sound one is the user's own."""
+        import pickletools
+
+        try:
+            if bytes(text[:2]) != _FIRST or _is_the_unpicklers(error):
+                raise ValueError(str(error))
+            for _ in pickletools.genops(bytes(text)):
+                pass
+        except Exception as problem:  # noqa: BLE001 - genops names no errors of its own
+            raise DamagedObject(self._key, f"an item: {problem}") from error
+
+
+def _is_the_unpicklers(error: Exception) -> bool:
+    """Tell an error of the unpickler itself from the same kind raised in the user's code."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    ours = frame is not None and frame.tb_frame.f_globals.get("__name__") == __name__
+    return ours and isinstance(error, pickle.UnpicklingError | EOFError | OverflowError)
 
 
 def open_pack(
