@@ -20,6 +20,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
 from wrens.serialize import Pack
@@ -113,25 +114,32 @@ class Running:
 
     # What a verdict says of the tasks that are over ---------------------------------------------------
 
-    def values(self, stop: int) -> tuple[list[Any], tuple[int, ...]]:
-        """Return the results from ``first`` to before ``stop``, and the index of each."""
-        bad = self.again.union(self.failures)
-        if not bad:
-            everything = self.first == 0 and stop == len(self.results)
-            return (self.results if everything else self.results[self.first : stop]), ()
-        good = tuple(i for i in range(self.first, stop) if i not in bad)
-        return [self.results[i] for i in good], good
+    def values(self, stop: int, without: AbstractSet[int]) -> tuple[list[Any], tuple[int, ...]]:
+        """Return the results from ``first`` to before ``stop``, and the index of each when some are missing."""
+        if without:
+            good = tuple(i for i in range(self.first, stop) if i not in without)
+            return [self.results[i] for i in good], good
+        if self.phase == "closing" and self.first == 0:
+            return self.results, ()
+        # A copy, because while the watchdog packs it the main thread may add one.
+        return self.results[self.first : stop], ()
 
-    def retries(self, stop: int) -> list[Child]:
+    def bad(self, stop: int) -> tuple[dict[int, Failure], list[int]]:
+        """Return the failures of the tasks before ``stop``, and those tasks that are to be run again."""
+        # Copied in one step each: the main thread may be adding that of the task which runs now.
+        failures, again = self.failures.copy(), self.again.copy()
+        return (
+            {i: failure for i, failure in failures.items() if self.first <= i < stop},
+            sorted(i for i in again if self.first <= i < stop),
+        )
+
+    def retries(self, again: list[int], stop: int) -> list[Child]:
         """Return a child for each run of tasks whose failure is to be repeated."""
-        if not self.again:
+        if not again:
             return []
         start, tries = self.invocation.start, self.invocation.tries + 1
-        tasks = [start + i for i in range(self.first, stop) if i in self.again]
-        share = self.invocation.sharing.target_s
-        return [
-            Child(*run, tries, self.invocation.losses) for run in runs(tasks, self.per_task_s(stop), share)
-        ]
+        pieces = runs([start + i for i in again], self.per_task_s(stop), self.invocation.sharing.target_s)
+        return [Child(*piece, tries, self.invocation.losses) for piece in pieces]
 
     def go_on(self, index: int, attempt: str) -> None:
         """Make the one task at ``index``, which is running, all that is left to settle, as ``attempt``."""

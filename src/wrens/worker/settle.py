@@ -7,7 +7,8 @@ and whoever comes second discards what it has.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from wrens.errors import AlreadyExists
@@ -39,17 +40,13 @@ def commit(
         StoreError: when it could not be written, or nobody can tell.
     """
     invocation, start = run.invocation, run.invocation.start
-    values, which = run.values(stop)
+    failed, again = run.bad(stop)
+    values, which = run.values(stop, failed.keys() | again)
     packed = pack(values, what=lambda i: f"the result of {run.name}(...) (task {start + _at(run, which, i)})")
-    failed = {i: f for i, f in run.failures.items() if run.first <= i < stop}
-    failed.update(failures)
     for i, error in packed.failures.items():
         failed[_at(run, which, i)] = describe_failure(error)
-    gone = run.again.union(failed)
-    if gone:
-        ok = ranges(start + i for i in range(run.first, stop) if i not in gone)
-    else:
-        ok = ((start + run.first, stop - run.first),) if stop > run.first else ()
+    failed.update(failures)
+    ok = ranges(run.first, stop, failed.keys() | again, start)
     verdict = Verdict(
         v=VERSION,
         job=invocation.job,
@@ -59,7 +56,7 @@ def commit(
         count=run.last - run.first,
         ok=ok,
         failures=tuple((start + i, failed[i]) for i in sorted(failed)),
-        children=(*children, *run.retries(stop)),
+        children=(*children, *run.retries(again, stop)),
         usage=usage(run, stop, packed.nbytes),
         where=run.host.where,
         log=run.host.capture.tail() if run.host.capture else "",
@@ -90,19 +87,24 @@ def usage(run: Running, stop: int, written: int = 0) -> Usage:
     )
 
 
-def ranges(tasks: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Return ascending numbers as ranges ``(start, count)``.
+def ranges(first: int, stop: int, without: AbstractSet[int], start: int = 0) -> tuple[tuple[int, int], ...]:
+    """Return the numbers ``first`` to before ``stop`` as ranges ``(start, count)``, some of them left out.
 
-    >>> ranges([0, 1, 2, 5, 7, 8])
-    ((0, 3), (5, 1), (7, 2))
+    Args:
+        first: The first number.
+        stop: The number after the last.
+        without: Those to leave out.
+        start: Is added to each.
+
+    >>> ranges(0, 9, {3, 4, 6}), ranges(0, 0, set()), ranges(2, 5, {9}, start=100)
+    (((0, 3), (5, 1), (7, 2)), (), ((102, 3),))
     """
-    found: list[list[int]] = []
-    for task in tasks:
-        if found and task == found[-1][0] + found[-1][1]:
-            found[-1][1] += 1
-        else:
-            found.append([task, 1])
-    return tuple((start, count) for start, count in found)
+    found = []
+    for bad in [*sorted(i for i in without if first <= i < stop), stop]:
+        if bad > first:
+            found.append((start + first, bad - first))
+        first = bad + 1
+    return tuple(found)
 
 
 def _at(run: Running, which: tuple[int, ...], i: int) -> int:

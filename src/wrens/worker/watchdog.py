@@ -120,7 +120,8 @@ class Watchdog:
             self._next_memory = now + MEMORY_S
             host.page[page.MEMORY] = reading = resident_bytes()
             host.page[page.PEAK] = max(reading, host.page[page.PEAK])
-        index = len(run.results)
+        # Setting up is not the first task's time.
+        index = len(run.results) if run.phase == "running" else -1
         if index != self._index:
             self._index, self._since = index, now
         stop_at = run.invocation.stop_at
