@@ -1,6 +1,7 @@
 """The only package that pickles: values, functions with their modules, failures and references.
 
-    values      packs: many values in one object, readable one by one and without copying arrays
+    values      many values into one object, a pack
+    reading     values out of a pack, one by one and without copying arrays
     functions   driver: a function as a content-addressed object, and the bundle of modules it needs
     loading     worker: the function back again, with its modules importable
     failures    an exception as a record, and the record as an exception again
@@ -14,8 +15,9 @@ cloudpickle is imported when something needs it; numpy never is.
 from wrens.serialize.failures import describe_failure, rebuild_failure
 from wrens.serialize.functions import Shipment, Shipper
 from wrens.serialize.loading import Loader
+from wrens.serialize.reading import Pack, open_pack
 from wrens.serialize.references import load_reference, resolving, set_resolver
-from wrens.serialize.values import Pack, Packed, open_pack, pack
+from wrens.serialize.values import Packed, pack
 
 __all__ = [
     "Loader",

@@ -43,15 +43,11 @@ class BundleRecord(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle that was made, and how to tell that it is still right."""
+    """A bundle that was made, and the files that it was made of."""
 
     digest: str
     buffers: list[Buffer]
     stamps: dict[Place, list[Stamp]]
-
-    def current(self) -> bool:
-        """Tell whether the files still have the times and lengths that they had."""
-        return all(stamps_of(place) == stamps for place, stamps in self.stamps.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import pickle  # noqa: TID251 - this package is the home of pickle
 from typing import Any
 
 from wrens.serialize.pickling import LocalPickler
-from wrens.serialize.values import HARMFUL
+from wrens.serialize.quick import HARMFUL
 
 Parts = tuple[Any, ...]
 

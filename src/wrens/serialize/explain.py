@@ -14,7 +14,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from wrens.errors import CannotShip
-from wrens.serialize.values import HARMFUL
+from wrens.serialize.quick import HARMFUL
 
 DEPTH = 12
 TRIES = 400

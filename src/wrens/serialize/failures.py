@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal
 
 from wrens.errors import Cancelled, RemoteError
-from wrens.serialize.values import HARMFUL
+from wrens.serialize.quick import HARMFUL
 from wrens.wire.records import Failure
 
 TEXT = 100_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from dataclasses import dataclass
 from types import FunctionType
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from wrens.clock import Clock, SystemClock
-from wrens.serialize.values import HARMFUL
+from wrens.serialize.quick import HARMFUL
 from wrens.wire import envelope, keys
 from wrens.wire.envelope import Buffer
 from wrens.wire.records import VERSION
@@ -239,15 +240,11 @@ class _Kept:
     """A bundle that was made: its digest, the files behind it, and until when not to look at them."""
 
     def __init__(self, digest: str, stamps: Any) -> None:
-        import sys
-
         self.digest, self._stamps, self._path = digest, stamps, list(sys.path)
         self.good_until = 0.0
 
     def still_right(self) -> bool:
         """Tell whether path and files are as they were."""
-        import sys
-
         from wrens.errors import CannotShip
         from wrens.serialize.bundles import stamps_of
 

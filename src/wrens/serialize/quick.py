@@ -23,6 +23,10 @@ from wrens.serialize.origins import ORIGINS, Origin
 BESIDE = 16_384
 """Bytes from which a buffer stays beside the pickle."""
 PROTOCOL = 5
+PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+"""Types whose values always pickle and hold nothing else."""
+HARMFUL = (Exception, SystemExit, GeneratorExit)
+"""What a user's ``__reduce__`` may raise. A ``KeyboardInterrupt`` is meant for the process and passes."""
 
 
 class Refused(Exception):

@@ -15,8 +15,7 @@ from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleT
 from typing import Any
 
 from wrens.serialize.origins import ORIGINS, Origin
-from wrens.serialize.quick import is_found
-from wrens.serialize.values import PLAIN
+from wrens.serialize.quick import PLAIN, is_found
 
 _MISSING = object()
 _EMPTY = object()
@@ -40,7 +39,12 @@ class Snapshot:
         self._cells: list[tuple[CellType, Any]] = []
         self._globals: list[tuple[dict[str, Any], str, Any]] = []
         self._seen: set[int] = set()
-        self._add(fn)
+        if not _goes_by_name(fn):
+            self._add(fn)
+        elif "." in fn.__qualname__:
+            raise Changeable
+        else:  # a name stays as it is, as long as the function is found under it
+            self._globals.append((vars(sys.modules[fn.__module__]), fn.__qualname__, fn))
 
     def holds(self) -> bool:
         """Tell whether everything is as it was."""
