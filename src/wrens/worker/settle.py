@@ -14,6 +14,7 @@ from itertools import pairwise
 from wrens.errors import AlreadyExists
 from wrens.serialize import describe_failure, pack
 from wrens.wire import envelope, keys
+from wrens.wire.envelope import Buffer
 from wrens.wire.records import VERSION, Child, Failure, Usage, Verdict
 from wrens.worker import page
 from wrens.worker.running import Running
@@ -39,35 +40,40 @@ def commit(
     Raises:
         StoreError: when it could not be written, or nobody can tell.
     """
-    invocation, start = run.invocation, run.invocation.start
+    key = keys.verdict(run.invocation.job, run.batch)
+    try:
+        run.host.put(run.invocation.store, key, _sealed(run, stop, children, failures))
+    except AlreadyExists:
+        return False
+    return True
+
+
+def _sealed(
+    run: Running, stop: int, children: Sequence[Child], failures: Sequence[tuple[int, Failure]]
+) -> list[Buffer]:
+    """Return the verdict and the packed results as one object."""
+    start = run.invocation.start
     failed, again = run.bad(stop)
     values, which = run.values(stop, failed.keys() | again)
     packed = pack(values, what=lambda i: f"the result of {run.name}(...) (task {start + _at(run, which, i)})")
     for i, error in packed.failures.items():
         failed[_at(run, which, i)] = describe_failure(error)
     failed.update(failures)
-    ok = ranges(run.first, stop, failed.keys() | again, start)
     verdict = Verdict(
         v=VERSION,
-        job=invocation.job,
+        job=run.invocation.job,
         batch=run.batch,
         attempt=run.attempt,
         start=start + run.first,
         count=run.last - run.first,
-        ok=ok,
+        ok=ranges(run.first, stop, failed.keys() | again, start),
         failures=tuple((start + i, failed[i]) for i in sorted(failed)),
         children=(*children, *run.retries(again, stop)),
         usage=usage(run, stop, packed.nbytes),
         where=run.host.where,
         log=run.host.capture.tail() if run.host.capture else "",
     )
-    try:
-        run.host.put(
-            invocation.store, keys.verdict(invocation.job, run.batch), envelope.seal(verdict, packed.buffers)
-        )
-    except AlreadyExists:
-        return False
-    return True
+    return envelope.seal(verdict, packed.buffers)
 
 
 def usage(run: Running, stop: int, written: int = 0) -> Usage:
