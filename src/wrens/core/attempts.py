@@ -21,13 +21,13 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 from wrens.core import packing as pack
-from wrens.core.policy import Backup, Packing
+from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Stop
 from wrens.wire import keys
-from wrens.wire.records import Call, Child, Loss, Policy, Sharing, Verdict
+from wrens.wire.records import Child, Loss, Policy, Verdict
 
 START_S = 60.0
 """Seconds that an attempt may need before its first task begins."""
@@ -38,62 +38,6 @@ LONGEST_TASK_S = 7 * 24 * 3600.0
 NEVER_BEGUN = 10
 """How often an attempt may be lost before a worker has begun it, until that is the task's failure."""
 
-Key = tuple[str, str]
-"""A job's id and a batch's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a batch's inputs are and what to call on them; shared by a root batch and its descendants."""
-
-    function: str
-    call: Call
-    page: int
-    offset: int
-    length: int
-    origin: int
-    inline: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a job's options say to the machine."""
-
-    policy: Policy
-    packing: Packing
-    lost: int = 4
-    backoff_s: float = 0.0
-    backup: Backup | None = None
-
-
-@dataclass(slots=True)
-class Batch:
-    """A batch that has no verdict yet, as far as is known here."""
-
-    job: str
-    name: str
-    start: int
-    count: int
-    source: Source
-    rules: Rules
-    tries: int = 0
-    losses: int = 0
-    not_before: float = 0.0
-    adopted: bool = False
-    """Somebody else may be running it: look before running."""
-    launches: int = 0
-    live: set[str] = field(default_factory=set)
-    evidence: list[Loss] = field(default_factory=list)
-    undecided: Loss | None = None
-    cancelled: set[int] = field(default_factory=set)
-    settling: bool = False
-    """A verdict of our own is on its way; nothing else is to be decided."""
-
-    @property
-    def key(self) -> Key:
-        """What the machine calls it."""
-        return (self.job, self.name)
-
 
 @dataclass(slots=True)
 class _Running:
@@ -101,57 +45,6 @@ class _Running:
     launched_at: float
     deadline: float
     overdue: bool = False
-
-
-# --- commands ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Hand this attempt to the backend."""
-
-    batch: Batch
-    attempt: str
-    sharing: Sharing
-    look_first: bool
-    backup: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Look whether the batch has a verdict, and tell by :meth:`Machine.found`."""
-
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Make the backend end this attempt: it is too late, or has lost."""
-
-    attempt: str
-    lost: bool
-    """The driver waits for the backend's word about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandOn:
-    """Create a verdict that settles the cancelled tasks and hands on the others."""
-
-    batch: Batch
-    cancelled: tuple[int, ...]
-    children: tuple[Child, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Create a verdict in which every task of the batch fails on this evidence."""
-
-    batch: Batch
-    evidence: tuple[Loss, ...]
-    overdue: bool
-
-
-Command = Launch | Read | Stop | HandOn | GiveUp
 
 
 class Machine:
@@ -164,6 +57,7 @@ class Machine:
 
     A batch is added, launched, and gone when its verdict was found:
 
+    >>> from wrens.core.batches import Source
     >>> from wrens.core.policy import Packing
     >>> machine = Machine(capacity=1, driver="d", launch_s=0.001)
     >>> rules = Rules(policy=Policy(), packing=Packing())
@@ -292,9 +186,10 @@ class Machine:
             return self._decide(batch, now)
         del self._batches[key]
         self._learn(batch, verdict)
+        commands: list[Command] = [self._stop(attempt) for attempt in sorted(batch.live)]
         for index, child in enumerate(verdict.children):
-            self._add_child(batch, keys.child(batch.name, index), child, now)
-        return [self._stop(attempt) for attempt in sorted(batch.live)]
+            commands.extend(self._add_child(batch, keys.child(batch.name, index), child, now))
+        return commands
 
     def tick(self, now: float) -> list[Command]:
         """Say what has become due: attempts past their deadline are to be ended."""
@@ -417,7 +312,7 @@ class Machine:
         if loss is None or batch.live or batch.settling:
             return []
         batch.undecided = None
-        overdue = loss.reason.startswith(_OVERDUE)
+        overdue = _was_overdue(loss)
         if not loss.started:
             never = sum(not each.started for each in batch.evidence)
             if never < NEVER_BEGUN:
@@ -449,7 +344,7 @@ class Machine:
         children = tuple(Child(start, count, batch.tries, batch.losses) for start, count in rest)
         return [HandOn(batch, cancelled, children)]
 
-    def _add_child(self, parent: Batch, name: str, child: Child, now: float) -> None:
+    def _add_child(self, parent: Batch, name: str, child: Child, now: float) -> list[Command]:
         key = (parent.job, name)
         evidence = self._early.pop(key, [])
         batch = Batch(
@@ -470,11 +365,18 @@ class Machine:
             batch.live.add(child.running_in)
             batch.launches = 1
             self._batches[key] = batch
-            return
+            return []
         if child.running_in and not evidence:
             # The attempt that went on with it is another driver's, or was lost unseen.
             batch.adopted = True
+        overdue = bool(evidence) and _was_overdue(evidence[-1]) and batch.rules.policy.timeout_s is not None
+        if child.count == 1 and child.losses and (child.losses >= batch.rules.lost or overdue):
+            # It is alone only because it has taken its worker with it, and that was its last time.
+            batch.settling = True
+            self._batches[key] = batch
+            return [GiveUp(batch, tuple(evidence or [_UNSEEN]), overdue)]
         self.add([batch])
+        return []
 
     @staticmethod
     def _backoff(rules: Rules, child: Child) -> float:
@@ -536,6 +438,11 @@ class Machine:
 
 
 _OVERDUE = "overdue: "
+_UNSEEN = Loss(reason="its worker was lost while another driver was in charge of it")
+
+
+def _was_overdue(loss: Loss) -> bool:
+    return loss.reason.startswith(_OVERDUE)
 
 
 def _overdue(loss: Loss, ran_s: float) -> Loss:
@@ -547,6 +454,7 @@ def _overdue(loss: Loss, ran_s: float) -> Loss:
         ran_s=ran_s,
         memory_mb=loss.memory_mb,
         log=loss.log,
+        started=loss.started,
     )
 
 
