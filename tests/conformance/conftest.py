@@ -1,0 +1,10 @@
+"""Let the modules of this folder import each other; workers get the same ``sys.path``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)
