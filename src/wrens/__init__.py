@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wrens.core.executor import Shared as Shared
     from wrens.core.future import Future as Future
     from wrens.core.job import Job as Job
-    from wrens.core.job import Progress as Progress
+    from wrens.core.outcomes import Progress as Progress
     from wrens.core.policy import Backup as Backup
     from wrens.core.policy import Options as Options
     from wrens.core.policy import Packing as Packing
@@ -36,7 +36,7 @@ _HOMES = {
     "Job": "wrens.core.job",
     "Options": "wrens.core.policy",
     "Packing": "wrens.core.policy",
-    "Progress": "wrens.core.job",
+    "Progress": "wrens.core.outcomes",
     "Resources": "wrens.core.policy",
     "Retry": "wrens.core.policy",
     "Shared": "wrens.core.executor",

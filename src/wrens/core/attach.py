@@ -13,7 +13,7 @@ from typing import Any
 from wrens import events
 from wrens.backends.base import Backend
 from wrens.core import reading
-from wrens.core.attempts import Batch, Rules
+from wrens.core.batches import Batch, Rules
 from wrens.core.job import Job
 from wrens.core.planning import batches_of
 from wrens.core.policy import Packing

@@ -20,7 +20,8 @@ from wrens import events
 from wrens.backends.base import Backend, Committed
 from wrens.clock import Clock
 from wrens.core import verdicts
-from wrens.core.attempts import Batch, Command, GiveUp, HandOn, Key, Launch, Machine, Read, Stop
+from wrens.core.attempts import Machine
+from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
 from wrens.core.job import Job
 from wrens.errors import AlreadyExists, ObjectMissing, StoreError, WrensError
 from wrens.store.port import Buffer, Store
@@ -43,6 +44,10 @@ class Queue(Protocol):
     """Tasks that wait to be planned when a worker is free; asked by the driver's thread."""
 
     waiting: int
+
+    def busy(self) -> bool:
+        """Whether anything waits, for a worker or for something else."""
+        ...
 
     def plan(self, free: int) -> None:
         """Turn up to ``free`` batches of what waits into tasks of a job."""
@@ -210,7 +215,7 @@ class Driver:
             not self.watchers
             and self.machine.idle
             and not self._requests
-            and not any(q.waiting for q in self._queues)
+            and not any(q.busy() for q in self._queues)
         )
 
     def step(self, *, wait: bool = True) -> None:
@@ -273,7 +278,7 @@ class Driver:
 
     def _invocation(self, launch: Launch) -> Invocation:
         batch, source = launch.batch, launch.batch.source
-        self._emit(
+        self.emit(
             lambda at: events.AttemptLaunched(
                 batch.job, batch.name, launch.attempt, batch.start, batch.count, launch.backup, at
             )
@@ -363,7 +368,7 @@ class Driver:
             return
         ok = sum(count for _, count in verdict.ok)
         handed_on = sum(child.count for child in verdict.children)
-        self._emit(
+        self.emit(
             lambda at: events.BatchSettled(
                 verdict.job,
                 verdict.batch,
@@ -388,7 +393,7 @@ class Driver:
             return
         self._shared.discard(job.id)
         p = job.progress
-        self._emit(lambda at: events.JobEnded(job.id, p.ok, p.failed + p.cancelled, at))
+        self.emit(lambda at: events.JobEnded(job.id, p.ok, p.failed + p.cancelled, at))
 
     # --- what becomes due by itself ---
 
@@ -431,7 +436,7 @@ class Driver:
         if job_id is None:
             return
         batch = attempt.rpartition(".")[0]
-        self._emit(lambda at: events.AttemptLost(job_id, batch, attempt, loss.reason, at))
+        self.emit(lambda at: events.AttemptLost(job_id, batch, attempt, loss.reason, at))
         data: Buffer = envelope.to_json(loss)
         try:
             self.store.put(keys.evidence(job_id, attempt, "loss"), data, mode="replace")
@@ -467,7 +472,8 @@ class Driver:
         self.machine.forget(job_id)
         self._jobs.pop(job_id, None)
 
-    def _emit(self, make: Callable[[float], events.Event]) -> None:
+    def emit(self, make: Callable[[float], events.Event]) -> None:
+        """Tell the observers, if there are any; ``make`` is given the time."""
         if self.observers:
             event = make(self._clock.now())
             for observer in self.observers:

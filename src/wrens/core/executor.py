@@ -104,7 +104,8 @@ class Executor(concurrent.futures.Executor):
         self._queue: SubmitQueue | None = None
         self._owner = True
         _open_sessions.add(self._session)
-        weakref.finalize(self, _forgotten, self._session)
+        # Not at exit: there the sessions that are still open are waited for, as the standard library does.
+        weakref.finalize(self, _forgotten, self._session).atexit = False
 
     # --- the standard library's face ---
 

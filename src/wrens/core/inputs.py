@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
+from wrens import events
 from wrens.core import packing as pack
 from wrens.core.driver import Driver
 from wrens.core.job import Job
@@ -144,6 +145,7 @@ class Feed:
         if values:
             batches = self._writer.write([Chunk(self._shipment, self._call, values)])
             self._job.planned(len(values))
+            self._driver.emit(lambda at: events.TasksPlanned(self._job.id, len(values), len(batches), at))
             self._driver.track(self._job, batches)
 
     def _end(self, error: Exception | None) -> None:
@@ -155,3 +157,4 @@ class Feed:
             self._writer.end(error)
         finally:
             self._job.ended(error=error)
+            self._driver.emit(lambda at: events.InputsEnded(self._job.id, len(self._job), at))

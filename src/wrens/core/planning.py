@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from wrens import __version__
 from wrens.clock import Clock
-from wrens.core.attempts import Batch, Rules, Source
+from wrens.core.batches import Batch, Rules, Source
 from wrens.core.policy import Options
 from wrens.errors import AlreadyExists, BadOption
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
@@ -97,6 +97,11 @@ class JobWriter:
         self._batches = 0
         self._lock = threading.Lock()
 
+    @property
+    def kept(self) -> bool:
+        """Whether the job's data stays when its executor closes."""
+        return self._options.keep or self._options.name is not None
+
     def open(self, *, kind: Literal["map", "submit"], function: str, backend: str) -> None:
         """Write the manifest.
 
@@ -111,7 +116,7 @@ class JobWriter:
             kind=kind,
             function=function,
             backend=backend,
-            keep=options.keep or options.name is not None,
+            keep=self.kept,
             policy=self._rules.policy,
             lost_tries=self._rules.lost,
             backoff_s=self._rules.backoff_s,

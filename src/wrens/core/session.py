@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from wrens import events
 from wrens.backends import registry
@@ -26,6 +25,7 @@ from wrens.core.job import Driving, Job
 from wrens.core.planning import Chunk, JobWriter, named, put_content
 from wrens.core.policy import Options
 from wrens.core.submitted import SubmitQueue
+from wrens.core.watching import watched
 from wrens.errors import BadOption, StoreError
 from wrens.serialize import Shipment, Shipper
 from wrens.store import default_store_url, open_store
@@ -125,7 +125,7 @@ class Session(Driving):
             self.driver,
             options,
             ship=self.ship,
-            open_job=lambda function: self._open(options, kind="submit", function=function),
+            open_job=lambda function: self._open(options, kind="submit", function=function, transient=True),
         )
         self._queues.append(queue)
         self.driver.add_queue(queue)
@@ -159,10 +159,10 @@ class Session(Driving):
         shipment = self.ship(fn)
         if finite and options.buffersize is None:
             values = list(inputs)
-            job, writer = self._open(options, kind="map", function=shipment.name)
+            job, writer = self._open(options, function=shipment.name, transient=not in_background)
             self._plan_all(job, writer, shipment, call, values, options)
             return job
-        job, writer = self._open(options, kind="map", function=shipment.name)
+        job, writer = self._open(options, function=shipment.name, transient=not in_background)
         feed = Feed(
             inputs, job=job, writer=writer, driver=self.driver, shipment=shipment, call=call, options=options
         )
@@ -206,15 +206,17 @@ class Session(Driving):
             start += count
         batches = writer.write(chunks)
         job.planned(len(values))
-        self.emit(lambda at: events.TasksPlanned(job.id, len(values), len(batches), at))
+        self.driver.emit(lambda at: events.TasksPlanned(job.id, len(values), len(batches), at))
         if batches:
             self.driver.track(job, batches)
         writer.end()
-        self.emit(lambda at: events.InputsEnded(job.id, len(values), at))
+        self.driver.emit(lambda at: events.InputsEnded(job.id, len(values), at))
         job.ended()
         self.work_off()
 
-    def _open(self, options: Options, *, kind: str, function: str) -> tuple[Job[Any], JobWriter]:
+    def _open(
+        self, options: Options, *, function: str, transient: bool, kind: Literal["map", "submit"] = "map"
+    ) -> tuple[Job[Any], JobWriter]:
         job_id = options.name or keys.new_id()
         writer = JobWriter(
             self.store,
@@ -226,10 +228,13 @@ class Session(Driving):
             clock=self.clock,
             initializer=self.driver.initializer,
         )
-        writer.open(kind="map" if kind == "map" else "submit", function=function, backend=self.backend.name)
+        writer.open(kind=kind, function=function, backend=self.backend.name)
         self._made[job_id] = options.keep or options.name is not None
-        self.emit(lambda at: events.JobStarted(job_id, function, at))
-        return Job(job_id, store_url=self.store.url, driving=self, clock=self.clock), writer
+        self.driver.emit(lambda at: events.JobStarted(job_id, function, at))
+        job: Job[Any] = Job(
+            job_id, store_url=self.store.url, driving=self, clock=self.clock, transient=transient
+        )
+        return job, writer
 
     # --- what jobs ask ---
 
@@ -283,27 +288,20 @@ class Session(Driving):
             self.driver.post(self.driver.cancel_waiting)
         if self.in_process:
             self.work_off()
-            if first:
-                self.backend.close()
-                self._clean_up()
-            return
-        if first:
-            if self.driver.started:
-                threading.Thread(target=self._finish, name="wrens-closing", daemon=False).start()
-            else:
-                self.backend.close()
-                self._clean_up()
-                self.driver.closed_unstarted()
+        if first and not self.driver.started:
+            self.backend.close()
+            self._clean_up()
+            self.driver.closed_unstarted()
+        elif first and wait:
+            self._finish()
+        elif first:
+            threading.Thread(target=self._finish, name="wrens-closing", daemon=False).start()
         if wait:
             self.driver.wait_closed()
 
     def _finish(self) -> None:
         for thread in self._feeders:
             thread.join()
-        while any(queue.busy() for queue in self._queues) and self.driver.died is None:
-            time.sleep(0.001)  # noqa: TID251 - futures among arguments are waited for
-        for queue in self._queues:
-            queue.end()
         self.driver.drain()
         self.driver.join()
 
@@ -332,6 +330,8 @@ class Session(Driving):
         return False
 
     def _clean_up(self) -> None:
+        for queue in self._queues:
+            queue.end()
         for job_id, keep in list(self._made.items()):
             if not keep:
                 self._delete(job_id)
@@ -347,13 +347,6 @@ class Session(Driving):
             self.store.delete(list(self.store.list(keys.job(job_id))))
         except StoreError:
             return  # the data of a job that is over; 'wrens clean' finds it
-
-    def emit(self, make: Callable[[float], events.Event]) -> None:
-        """Tell the observers."""
-        if self.driver.observers:
-            event = make(self.clock.now())
-            for observer in self.driver.observers:
-                observer(event)
 
 
 class _Bound:
@@ -398,4 +391,5 @@ def open_session(
         store = open_store(store)
     if isinstance(backend, str):
         backend = registry.open_backend(backend, max_workers=max_workers)
-    return Session(backend, store, initializer=initializer, observers=observers)
+    watching = watched(observers, in_process=backend.limits.in_process)
+    return Session(backend, store, initializer=initializer, observers=watching)

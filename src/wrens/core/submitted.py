@@ -8,19 +8,21 @@ decide how many make a batch (:mod:`wrens.core.packing`).
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wrens import events
 from wrens.core import packing as pack
 from wrens.core.driver import Driver
 from wrens.core.future import Future, futures_in
 from wrens.core.job import Job
 from wrens.core.planning import Chunk, Draft, JobWriter
 from wrens.core.policy import Options
-from wrens.errors import WrensError
+from wrens.errors import StoreError, WrensError
 from wrens.serialize import Shipment
 
 
@@ -110,10 +112,14 @@ class SubmitQueue:
 
     def end(self) -> None:
         """Say in the store that no more calls will come."""
-        if self._made is not None:
-            job, writer = self._made
-            writer.end()
-            job.ended()
+        if self._made is None:
+            return
+        job, writer = self._made
+        self._made = None
+        job.ended()
+        if writer.kept:
+            with contextlib.suppress(StoreError):
+                writer.end()
 
     # --- inside ---
 
@@ -213,6 +219,7 @@ class SubmitQueue:
         for task, call in enumerate(taken, first):
             job.register(task, call.future)
         job.planned(len(taken))
+        self._driver.emit(lambda at: events.TasksPlanned(job.id, len(taken), len(chunks), at))
         for draft in drafts:
             self._start(job, writer, draft)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from wrens.core.attempts import Batch, GiveUp, HandOn
+from wrens.core.batches import Batch, GiveUp, HandOn
 from wrens.errors import Cancelled, TaskTimeout, WorkerLost
 from wrens.serialize import describe_failure
 from wrens.wire.records import VERSION, Child, Failure, Loss, Verdict

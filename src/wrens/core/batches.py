@@ -1,0 +1,118 @@
+"""The records of the attempt machine: batches as it sees them, and the commands that it gives.
+
+Decides fields only. What happens to a batch is :mod:`wrens.core.attempts`' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wrens.core.policy import Backup, Packing
+from wrens.wire.records import Call, Child, Loss, Policy, Sharing
+
+Key = tuple[str, str]
+"""A job's id and a batch's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a batch's inputs are and what to call on them; shared by a root batch and its descendants."""
+
+    function: str
+    call: Call
+    page: int
+    offset: int
+    length: int
+    origin: int
+    inline: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a job's options say to the machine."""
+
+    policy: Policy
+    packing: Packing
+    lost: int = 4
+    backoff_s: float = 0.0
+    backup: Backup | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch that has no verdict yet, as far as is known here."""
+
+    job: str
+    name: str
+    start: int
+    count: int
+    source: Source
+    rules: Rules
+    tries: int = 0
+    losses: int = 0
+    not_before: float = 0.0
+    adopted: bool = False
+    """Somebody else may be running it: look before running."""
+    launches: int = 0
+    live: set[str] = field(default_factory=set)
+    evidence: list[Loss] = field(default_factory=list)
+    undecided: Loss | None = None
+    cancelled: set[int] = field(default_factory=set)
+    settling: bool = False
+    """A verdict of our own is on its way; nothing else is to be decided."""
+
+    @property
+    def key(self) -> Key:
+        """What the machine calls it."""
+        return (self.job, self.name)
+
+
+# --- commands ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Hand this attempt to the backend."""
+
+    batch: Batch
+    attempt: str
+    sharing: Sharing
+    look_first: bool
+    backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Look whether the batch has a verdict, and tell by :meth:`Machine.found`."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Make the backend end this attempt: it is too late, or has lost."""
+
+    attempt: str
+    lost: bool
+    """The driver waits for the backend's word about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Create a verdict that settles the cancelled tasks and hands on the others."""
+
+    batch: Batch
+    cancelled: tuple[int, ...]
+    children: tuple[Child, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Create a verdict in which every task of the batch fails on this evidence."""
+
+    batch: Batch
+    evidence: tuple[Loss, ...]
+    overdue: bool
+
+
+Command = Launch | Read | Stop | HandOn | GiveUp
