@@ -18,7 +18,7 @@ from wrens import events
 from wrens.backends.base import Backend
 from wrens.core.future import Future
 from wrens.core.job import Job
-from wrens.core.planning import put_content
+from wrens.core.planning import put_content, upload
 from wrens.core.policy import Options, Packing
 from wrens.core.session import Session, open_session
 from wrens.core.submitted import SubmitQueue
@@ -245,8 +245,7 @@ class Executor(concurrent.futures.Executor):
         if packed.failures:
             raise packed.failures[0]
         store = self._session.store
-        for key, buffers in self._session.shipper.take_uploads():
-            put_content(store, key, buffers)
+        upload(store, self._session.shipper)
         # The session's id is part of the name, so that closing one executor cannot take another's value.
         name = keys.digest(self._session.driver.id.encode(), *packed.buffers)
         put_content(store, keys.value(name), packed.buffers)

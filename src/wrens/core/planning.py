@@ -20,7 +20,7 @@ from wrens import __version__
 from wrens.clock import Clock
 from wrens.core.batches import Batch, Rules, Source
 from wrens.core.policy import Options
-from wrens.errors import AlreadyExists, BadOption
+from wrens.errors import AlreadyExists, BadOption, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
 from wrens.store.port import Buffer, Store
 from wrens.wire import envelope, keys
@@ -139,8 +139,7 @@ class JobWriter:
 
     def upload(self) -> None:
         """Write functions and modules that were pickled and are not in the store yet."""
-        for key, buffers in self._shipper.take_uploads():
-            put_content(self._store, key, buffers)
+        upload(self._store, self._shipper)
 
     def write(self, chunks: Sequence[Chunk]) -> list[Batch]:
         """Write the tasks of these chunks, in one page or several, and return their batches.
@@ -325,6 +324,18 @@ def put_content(store: Store, key: str, buffers: Sequence[Buffer]) -> None:
         store.put(key, buffers)
     except AlreadyExists:
         return
+
+
+def upload(store: Store, shipper: Shipper) -> None:
+    """Write what was pickled and is not in the store yet; what cannot be written is kept for the next try."""
+    uploads = shipper.take_uploads()
+    while uploads:
+        try:
+            put_content(store, *uploads[0])
+        except StoreError:
+            shipper.give_back(uploads)
+            raise
+        del uploads[0]
 
 
 def named(fn: Callable[..., Any]) -> str:

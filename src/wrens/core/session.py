@@ -22,7 +22,7 @@ from wrens.core import packing as pack
 from wrens.core.driver import Driver
 from wrens.core.inputs import Feed, gather
 from wrens.core.job import Driving, Job
-from wrens.core.planning import Chunk, JobWriter, named, put_content
+from wrens.core.planning import Chunk, JobWriter, named, upload
 from wrens.core.policy import Options
 from wrens.core.submitted import SubmitQueue
 from wrens.core.watching import watched
@@ -77,8 +77,7 @@ class Session(Driving):
         if initializer is not None:
             fn, args = initializer
             digest = self.shipper.function(_Bound(fn, args), what=f"the initializer {named(fn)}").digest
-            for key, buffers in self.shipper.take_uploads():
-                put_content(store, key, buffers)
+            upload(store, self.shipper)
         self.driver = Driver(
             store,
             backend,

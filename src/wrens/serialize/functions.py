@@ -173,6 +173,11 @@ class Shipper:
             uploads, self._uploads = self._uploads, []
             return uploads
 
+    def give_back(self, uploads: list[tuple[str, list[Buffer]]]) -> None:
+        """Take back what could not be uploaded, for the next :meth:`take_uploads`."""
+        with self._lock:
+            self._uploads[:0] = uploads
+
     def _pickled(self, fn: Any, what: str | None) -> tuple[bytes, frozenset[str]]:
         """Return a function's pickle and the user modules that it refers to."""
         known = self._recent.get(id(fn))

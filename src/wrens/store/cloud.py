@@ -92,7 +92,7 @@ class CloudStore:
             raise failure from None
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
-        """Return the object's bytes from ``start``, all or at most ``length`` of them, read-only.
+        """Return the object's bytes from ``start``, all or at most ``length`` of them.
 
         Raises:
             ObjectMissing: if there is no such object.

@@ -173,7 +173,7 @@ class DirectoryStore:
         return translate(error, "put", key, self.url)
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
-        """Return the object's bytes from ``start``, all or at most ``length`` of them, read-only.
+        """Return the object's bytes from ``start``, all or at most ``length`` of them.
 
         A long range is mapped from the file, so its pages are read when they are touched.
 

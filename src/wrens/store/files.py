@@ -39,7 +39,10 @@ def _after(buffers: Sequence[bytes | memoryview], written: int) -> Sequence[byte
 
 
 def read(path: str, start: int, length: int | None) -> memoryview:
-    """Return a range of a file, read-only; past the end there is nothing, which is no error.
+    """Return a range of a file; past the end there is nothing, which is no error.
+
+    A long range is mapped privately: what is written into it copies the pages concerned and never reaches
+    the file, so arrays in it can be handed out as they are and be written to.
 
     Raises:
         OSError: if the file cannot be opened or read.
@@ -62,11 +65,11 @@ def _long(fd: int, start: int, length: int) -> memoryview:
     """Map a range of a file; a map has to begin on a page."""
     skip = start % mmap.ALLOCATIONGRANULARITY
     if sys.version_info >= (3, 13):
-        mapped = mmap.mmap(fd, length + skip, access=mmap.ACCESS_READ, offset=start - skip, trackfd=False)
+        mapped = mmap.mmap(fd, length + skip, access=mmap.ACCESS_COPY, offset=start - skip, trackfd=False)
         return memoryview(mapped)[skip:]
     if len(_live) >= _MAPS:
         return _copied(fd, start, length)
-    mapped = mmap.mmap(fd, length + skip, access=mmap.ACCESS_READ, offset=start - skip)
+    mapped = mmap.mmap(fd, length + skip, access=mmap.ACCESS_COPY, offset=start - skip)
     _live.add(mapped)
     return memoryview(mapped)[skip:]
 
@@ -80,4 +83,4 @@ def _copied(fd: int, start: int, length: int) -> memoryview:
         if not n:
             break
         done += n
-    return view[:done].toreadonly()
+    return view[:done]

@@ -12,8 +12,10 @@ import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from wrens.errors import BadStoreURL, StoreDenied
@@ -132,18 +134,15 @@ def _path_of(url: str) -> str:
 
 
 def _open_memory(url: str) -> Store:
-    from wrens.store.cloud import memory
-
     url = "memory://" + url.partition("://")[2].strip("/")
     with _lock:
         store = _memories.get(url)
         if store is None:
-            store = _memories[url] = memory(url)
+            store = _memories[url] = _cloud().memory(url)
     return store
 
 
 def _open_bucket(scheme: str, url: str) -> Store:
-    from wrens.store.cloud import connect
     from wrens.store.retrying import RetryingStore
 
     parts = urlsplit(url)
@@ -165,7 +164,12 @@ def _open_bucket(scheme: str, url: str) -> Store:
             f"a URL cannot set {strange[0]!r}{hint} (it can set {', '.join(_SETTINGS)}; credentials come "
             "from the environment)",
         )
-    return RetryingStore(connect(clean, settings))
+    return RetryingStore(_cloud().connect(clean, settings))
+
+
+def _cloud() -> Any:
+    """Return the adapter's module, by name: whoever opens a store by its URL imports no adapter."""
+    return import_module("wrens.store.cloud")
 
 
 def _entry_point(scheme: str) -> Opener | None:

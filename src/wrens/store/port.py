@@ -28,6 +28,8 @@ class Store(Protocol):
       another's, and :exc:`~wrens.errors.UncertainWrite` when even that could not be told.
     * **Absence is an error with a name.** ``get`` of a missing key raises
       :exc:`~wrens.errors.ObjectMissing`; ``delete`` of one does nothing.
+    * **What was read is the reader's own.** Where the memory that ``get`` returns can be written to,
+      writing changes no object and no other reader's memory.
     * **Listing is in key order**, strictly after ``after``, and sees only whole objects.
 
     Not promised: clocks that agree, or that ``delete`` frees space at once. All methods may be called from
@@ -42,7 +44,7 @@ class Store(Protocol):
         ...
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
-        """Return the object's bytes from ``start``, all or at most ``length`` of them, read-only."""
+        """Return the object's bytes from ``start``, all or at most ``length`` of them."""
         ...
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:

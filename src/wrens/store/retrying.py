@@ -112,7 +112,7 @@ class RetryingStore:
             raise AlreadyExists("put", key, self.url) from None
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
-        """Return the object's bytes from ``start``, all or at most ``length`` of them, read-only."""
+        """Return the object's bytes from ``start``, all or at most ``length`` of them."""
         return self._retry(lambda: self._inner.get(key, start=start, length=length))
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:

@@ -16,12 +16,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wrens.testing.backend_contract import BackendContract
+    from wrens.testing.small_jobs import SmallJob
     from wrens.testing.store_contract import StoreContract
     from wrens.testing.store_faults import faulty_url
+    from wrens.testing.tasks import Scripted, ScriptedError
 
-__all__ = ["StoreContract", "faulty_url"]
+__all__ = ["BackendContract", "Scripted", "ScriptedError", "SmallJob", "StoreContract", "faulty_url"]
 
 _HOMES = {
+    "BackendContract": "backend_contract",
+    "Scripted": "tasks",
+    "ScriptedError": "tasks",
+    "SmallJob": "small_jobs",
     "StoreContract": "store_contract",
     "faulty_url": "store_faults",
 }
