@@ -247,8 +247,10 @@ class DirectoryStore:
 
 
 def _make_parent(target: str) -> None:
-    # When a delete is faster than this, the next round makes it again.
-    with suppress(FileNotFoundError):
+    # When a delete is faster than this, the next round makes it again. A directory that is removed between
+    # the call that finds it and the one that looks what it is makes makedirs say that it exists; should a
+    # file really be in the way, linking below it says so.
+    with suppress(FileNotFoundError, FileExistsError):
         os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
 
 
