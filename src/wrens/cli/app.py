@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from wrens import __version__
+from wrens.cli.clean import clean
 from wrens.cli.demo import demo
+from wrens.cli.jobs import jobs, logs, resume, show
 from wrens.errors import WrensError
 
 app = typer.Typer(
@@ -24,7 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo)
+for command in (demo, jobs, show, resume, logs, clean):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -40,7 +40,7 @@ def duration(seconds: float) -> str:
     """Return a duration as people say it.
 
     >>> [duration(s) for s in (0.0004, 0.25, 8.04, 75, 3700, 200_000)]
-    ['0.4 ms', '250 ms', '8.0 s', '1 min 15 s', '1 h 2 min', '2 d 8 h']
+    ['0.4 ms', '250 ms', '8.0 s', '1 min 15 s', '1 h 1 min', '2 d 7 h']
     """
     if seconds < 0.001:
         return f"{seconds * 1000:.1f} ms"
@@ -49,11 +49,25 @@ def duration(seconds: float) -> str:
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    for size, unit, below, part in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit}" + (f" {rest} {part}" if rest else "")
+    for length, unit, below, part in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= length:
+            rest = whole % length // below
+            return f"{whole // length} {unit}" + (f" {rest} {part}" if rest else "")
     return f"{whole} s"
+
+
+def roughly(seconds: float) -> str:
+    """Return an estimated duration with no more digits than an estimate has.
+
+    >>> [roughly(s) for s in (0.3, 6.7, 23, 58, 95, 4000, 180_000)]
+    ['1 s', '7 s', '25 s', '1 min', '2 min', '1 h 5 min', '2 d 2 h']
+    """
+    if seconds <= 10:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 57.5:
+        return f"{5 * round(seconds / 5)} s"
+    step = 60 if seconds < 3570 else 300 if seconds < 86_000 else 3600
+    return duration(step * round(seconds / step))
 
 
 def size(nbytes: float) -> str:
@@ -64,11 +78,12 @@ def size(nbytes: float) -> str:
     """
     if nbytes < 1000:
         return f"{nbytes:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
+    units = ["kB", "MB", "GB", "TB"]
+    nbytes /= 1000
+    while nbytes >= 999.95 and len(units) > 1:
         nbytes /= 1000
-        if nbytes < 999.95 or unit == "TB":
-            break
-    return f"{nbytes:.1f} {unit}"
+        del units[0]
+    return f"{nbytes:.1f} {units[0]}"
 
 
 def rate(per_s: float) -> str:
