@@ -11,6 +11,7 @@ is told to the machine and the job.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -83,6 +84,7 @@ class Driver:
         self.store = store
         self.backend = backend
         self.id = driver_id
+        self.made_in = os.getpid()
         self.initializer = initializer
         self.observers = list(observers)
         limits = backend.limits
@@ -112,7 +114,17 @@ class Driver:
     # --- from any thread ---
 
     def post(self, request: Callable[[], None]) -> None:
-        """Have ``request`` called in the driver's thread, soon."""
+        """Have ``request`` called in the driver's thread, soon.
+
+        Raises:
+            RuntimeError: in a process that was forked from the one that made the driver; threads and workers
+                do not come along.
+        """
+        if os.getpid() != self.made_in:
+            raise RuntimeError(
+                f"this executor was made in process {self.made_in} and does not work in its fork {os.getpid()}; "
+                "make an Executor there"
+            )
         self._requests.append(request)
         if not self.backend.limits.in_process:
             if self._thread is None:

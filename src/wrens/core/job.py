@@ -35,10 +35,6 @@ class Feeding(Protocol):
         """Read that many."""
         ...
 
-    def stop(self) -> None:
-        """Read no more."""
-        ...
-
 
 class Driving:
     """What a job asks of whoever drives it; the default drives nothing."""
@@ -63,6 +59,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         store_url: Where it is stored.
         driving: Who drives it.
         clock: Tells the time.
+        fail_fast: Cancel what is left when a task has failed.
         transient: Nobody asks this job for a task twice: outcomes are let go of once they were delivered.
 
     Attributes:
@@ -83,6 +80,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         driving: Driving | None = None,
         clock: Clock | None = None,
         transient: bool = False,
+        fail_fast: bool = False,
     ) -> None:
         self.id = job_id
         self.feed: Feeding | None = None
@@ -90,6 +88,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._driving = driving or Driving()
         self._clock = clock or SystemClock()
         self._transient = transient
+        self._fail_fast = fail_fast
         self._changed = threading.Condition()
         self._outcomes = Outcomes(job_id)
         self._futures: dict[int, Future[T]] = {}
@@ -155,11 +154,23 @@ class Job(Sequence[Future[T]], Generic[T]):
         """
         return self._await(self.done, timeout)
 
-    def results(self, timeout: float | None = None) -> list[T]:
+    @overload
+    def results(self, timeout: float | None = None) -> list[T]: ...
+
+    @overload
+    def results(
+        self, timeout: float | None = None, *, return_exceptions: bool
+    ) -> list[T | BaseException]: ...
+
+    def results(
+        self, timeout: float | None = None, *, return_exceptions: bool = False
+    ) -> list[T] | list[T | BaseException]:
         """Return every result, in the order of the inputs.
 
         Args:
             timeout: Seconds to wait for the job; ``None`` for as long as it takes.
+            return_exceptions: Put the exception of a task that failed in the place of its result, instead of
+                raising, as ``asyncio.gather`` does.
 
         Raises:
             JobFailed: if tasks failed; it carries the results of the others and every failure.
@@ -181,6 +192,8 @@ class Job(Sequence[Future[T]], Generic[T]):
             self._input_error.add_note(f"raised by the input of job {self.id} after {len(self)} tasks")
             raise self._input_error
         kept, failures = self._outcomes.collect()
+        if return_exceptions and not self._cut_short:
+            return [kept[task] if task in kept else failures[task] for task in range(len(self))]
         if failures:
             raise JobFailed(self.id, failures, kept)
         raise JobIncomplete(self.id, len(self), kept)
@@ -249,9 +262,13 @@ class Job(Sequence[Future[T]], Generic[T]):
             for news in self._listeners:
                 news.extend(fresh)
             futures = self._waiting_futures(fresh)
+            fail_fast = self._fail_fast and self._outcomes.any_failed
             self._changed.notify_all()
         for future in futures:
             self._resolve(future)
+        if fail_fast:
+            self._fail_fast = False
+            self.cancel()
         if self._transient and futures:
             with self._changed:
                 for future in futures:

@@ -20,7 +20,7 @@ from wrens import __version__
 from wrens.clock import Clock
 from wrens.core.batches import Batch, Rules, Source
 from wrens.core.policy import Options
-from wrens.errors import AlreadyExists, BadOption, StoreError
+from wrens.errors import AlreadyExists, BadOption, CannotShip, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
 from wrens.store.port import Buffer, Store
 from wrens.wire import envelope, keys
@@ -211,7 +211,7 @@ class JobWriter:
             if good:
                 self._add(parts, Chunk(chunk.shipment, chunk.call, good))
                 good = []
-            failure = describe_failure(failures[index], kind="user")
+            failure = describe_failure(_in_words(failures[index], chunk.call), kind="user")
             row = Row(keys.batch(self._batches), self.tasks, 1, chunk.shipment.digest, chunk.call, 0, 0)
             self._refuse(row, failure)
             parts.add(row, [])
@@ -336,6 +336,17 @@ def upload(store: Store, shipper: Shipper) -> None:
             shipper.give_back(uploads)
             raise
         del uploads[0]
+
+
+def _in_words(error: Exception, call: Call) -> Exception:
+    """Say where the offender is in the words of the caller: ``args[0]``, not "the first of the first"."""
+    if call != "apply" or not isinstance(error, CannotShip):
+        return error
+    for index, name in (("[0]", "args"), ("[1]", "kwargs")):
+        if error.path.startswith(index):
+            path = name + error.path.removeprefix(index)
+            return CannotShip(error.what, path, error.kind, error.reason, error.kept)
+    return error
 
 
 def named(fn: Callable[..., Any]) -> str:

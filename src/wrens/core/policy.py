@@ -148,6 +148,8 @@ class Options:
         keep: Keep the data of unnamed jobs, too.
         buffersize: How many tasks of a lazily read input may be read ahead of what was consumed; ``None``
             lets the packing decide.
+        fail_fast: Cancel the rest of a map when one of its tasks has failed; by default it is finished, and
+            the results of the others are kept.
 
     Raises:
         BadOption: if a value cannot be.
@@ -161,6 +163,7 @@ class Options:
     name: str | None = None
     keep: bool = False
     buffersize: int | None = None
+    fail_fast: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("retry", Retry), ("packing", Packing), ("resources", Resources)):

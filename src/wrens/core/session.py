@@ -91,7 +91,7 @@ class Session(Driving):
         self.closing = False
         self._lock = threading.Lock()
         self._queues: list[SubmitQueue] = []
-        self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
+        self._feeds: weakref.WeakValueDictionary[str, Feed] = weakref.WeakValueDictionary()
         self._feeders: list[threading.Thread] = []
         self._made: dict[str, bool] = {}
         self._trash: deque[str] = deque()
@@ -165,7 +165,7 @@ class Session(Driving):
         feed = Feed(
             inputs, job=job, writer=writer, driver=self.driver, shipment=shipment, call=call, options=options
         )
-        self._feeds.add(feed)
+        self._feeds[job.id] = feed
         self.driver.keep_alive(job.id, alive=True)
         if not in_background:
             job.feed = feed
@@ -231,7 +231,12 @@ class Session(Driving):
         self._made[job_id] = options.keep or options.name is not None
         self.driver.emit(lambda at: events.JobStarted(job_id, function, at))
         job: Job[Any] = Job(
-            job_id, store_url=self.store.url, driving=self, clock=self.clock, transient=transient
+            job_id,
+            store_url=self.store.url,
+            driving=self,
+            clock=self.clock,
+            transient=transient,
+            fail_fast=options.fail_fast and kind == "map",
         )
         return job, writer
 
@@ -243,8 +248,8 @@ class Session(Driving):
 
     def withdraw(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
         """Cancel tasks of a job; all that are left when ``tasks`` is ``None``."""
-        if tasks is None and job.feed is not None:
-            job.feed.stop()
+        if tasks is None and (feed := self._feeds.get(job.id)) is not None:
+            feed.stop()
         self.driver.post(lambda: self.driver.cancel(job, tasks))
         self.work_off()
 
@@ -282,7 +287,7 @@ class Session(Driving):
         if cancel:
             for queue in self._queues:
                 queue.cancel()
-            for feed in list(self._feeds):
+            for feed in list(self._feeds.values()):
                 feed.stop()
             self.driver.post(self.driver.cancel_waiting)
         if self.in_process:
@@ -308,7 +313,7 @@ class Session(Driving):
         """Stop at once: workers are ended, nothing more is settled, named jobs stay to be resumed."""
         with self._lock:
             self.closing = True
-        for feed in list(self._feeds):
+        for feed in list(self._feeds.values()):
             feed.ended = True
         self.driver.abandon()
         if self.driver.started:
@@ -390,5 +395,9 @@ def open_session(
         store = open_store(store)
     if isinstance(backend, str):
         backend = registry.open_backend(backend, max_workers=max_workers)
-    watching = watched(observers, in_process=backend.limits.in_process)
-    return Session(backend, store, initializer=initializer, observers=watching)
+    try:
+        watching = watched(observers, in_process=backend.limits.in_process)
+        return Session(backend, store, initializer=initializer, observers=watching)
+    except BaseException:
+        backend.close()
+        raise

@@ -17,6 +17,7 @@ from wrens.serialize.functions import Shipment, Shipper
 from wrens.serialize.loading import Loader
 from wrens.serialize.reading import Pack, open_pack
 from wrens.serialize.references import load_reference, resolving, set_resolver
+from wrens.serialize.scratch import tidy
 from wrens.serialize.values import Packed, pack
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "rebuild_failure",
     "resolving",
     "set_resolver",
+    "tidy",
 ]

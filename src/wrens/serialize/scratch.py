@@ -38,6 +38,19 @@ def scratch() -> Path:
     return here
 
 
+def tidy() -> None:
+    """Remove this process's directory now, for a process that leaves without running its exit handlers.
+
+    >>> directory = scratch()
+    >>> tidy()
+    >>> directory.exists()
+    False
+    """
+    here = _made.pop(os.getpid(), None)
+    if here is not None:
+        _remove(here, os.getpid())
+
+
 def _remove(directory: Path, owner: int) -> None:
     """Remove a directory if this process made it; a forked child leaves it alone."""
     if os.getpid() == owner:

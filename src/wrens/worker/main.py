@@ -23,7 +23,7 @@ from typing import NoReturn
 
 import msgspec
 
-from wrens.serialize import set_resolver
+from wrens.serialize import set_resolver, tidy
 from wrens.wire.records import Invocation
 from wrens.worker import page
 from wrens.worker.attempt import run
@@ -53,7 +53,7 @@ def main(fds: tuple[int, int, int]) -> NoReturn:
     decode = msgspec.msgpack.Decoder(Invocation).decode
     for data in frames:
         _serve(decode(data), host)
-    os._exit(0)
+    _leave()
 
 
 def _host(setup: Setup, sink: int, status: memoryview, output: Output) -> Host:
@@ -93,6 +93,12 @@ def _frames(fd: int) -> Iterator[bytes]:
     frames = Frames()
     while data := os.read(fd, 1 << 20):
         yield from frames.feed(data)
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """End the process without waiting for threads that tasks left running."""
+    tidy()
     os._exit(0)
 
 
