@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from wrens import __version__
 from wrens.cli.clean import clean
@@ -18,9 +19,23 @@ from wrens.cli.demo import demo
 from wrens.cli.jobs import jobs, logs, resume, show
 from wrens.errors import WrensError
 
+
+class _Commands(TyperGroup):
+    """The group of all commands; the one place where an error of wrens ends."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry out the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except WrensError as error:
+            print(f"wrens: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+
+
 app = typer.Typer(
     name="wrens",
     help="Run a Python function over data, on machines that nobody has to keep.",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,9 +78,4 @@ def run(args: Sequence[str] | None = None) -> int:
         app(args=None if args is None else list(args), prog_name="wrens")
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(left.code is not None)
-    except WrensError as error:
-        print(f"wrens: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
     return 0

@@ -159,8 +159,8 @@ def show_failures(summary: Summary) -> None:
     """Print the failures of a job by cause, each with one example."""
     for cause in failures.causes(summary.verdicts):
         where = f" at {cause.place}" if cause.place else ""
-        data(f"\n{cause.count:,} × {cause.type_name}{where}: {texts.count(cause.count, 'task')} "
-             f"({failures.spans(cause.tasks)})")  # fmt: skip
+        which = f"task{'s' if cause.count > 1 else ''} {failures.spans(cause.tasks)}"
+        data(f"\n{cause.count:,} × {cause.type_name}{where}: {which}")
         lines = (cause.example.traceback or cause.example.message).rstrip().splitlines()
         if cause.kind == "system":
             lines = cause.example.message.splitlines()

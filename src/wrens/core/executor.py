@@ -331,14 +331,14 @@ _open_sessions: set[Session] = set()
 
 def _forgotten(session: Session) -> None:
     """Close the session of an executor that nobody holds any more; what was submitted still runs."""
-    if not session.closing and session.driver.made_in == os.getpid():
+    if not session.closing:
         session.close(wait=False, cancel=False)
 
 
 @atexit.register
 def _close_all() -> None:
     for session in list(_open_sessions):
-        if session.driver.died is None and session.driver.made_in == os.getpid():
+        if session.driver.died is None:
             session.close(wait=True, cancel=False)
 
 

@@ -281,7 +281,12 @@ class Session(Driving):
     # --- closing ---
 
     def close(self, *, wait: bool, cancel: bool) -> None:
-        """Take no more work; finish or cancel what there is; then stop the workers and delete the data."""
+        """Take no more work; finish or cancel what there is; then stop the workers and delete the data.
+
+        In a process that was forked from the one that made the session this does nothing.
+        """
+        if self.driver.made_in != os.getpid():
+            return
         with self._lock:
             first, self.closing = not self.closing, True
         if cancel:
@@ -311,6 +316,8 @@ class Session(Driving):
 
     def abandon(self) -> None:
         """Stop at once: workers are ended, nothing more is settled, named jobs stay to be resumed."""
+        if self.driver.made_in != os.getpid():
+            return
         with self._lock:
             self.closing = True
         for feed in list(self._feeds.values()):

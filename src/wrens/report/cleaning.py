@@ -235,7 +235,7 @@ def _last_beat(store: Store, job_id: str) -> float:
 def _objection(found: _Found, now: float, *, named: bool) -> str:
     silent_s = max(0.0, now - found.signs_at)
     if not found.complete and silent_s < ALIVE_S:
-        return f"somebody works on it: the last sign of life is {texts.duration(silent_s)} old"
+        return f"somebody may be at work on it: the last sign of life is {texts.duration(silent_s)} old"
     if not found.complete and silent_s < QUIET_S and not named:
         return (
             f"it is not complete and was heard of {texts.duration(silent_s)} ago; --job names it explicitly"
