@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -205,6 +206,46 @@ def test_a_terminal_that_is_gone_stops_nothing(term: None):
     out.close()
     terminal.show("working")
     terminal.clear("")
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, term: None
+):
+    out = Tty()
+    terminal = Terminal(out)
+    terminal.show("working")
+    written = out.getvalue()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with terminal._lock:
+            held.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        print("in the child", file=progress._Aside(io.StringIO(), terminal.wipe))
+    done.set()
+    thread.join()
+    assert out.getvalue() == written
+    terminal.clear("")
+
+
+def test_a_stream_that_was_exchanged_meanwhile_is_put_right(monkeypatch: pytest.MonkeyPatch, term: None):
+    out = Tty()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    terminal = Terminal(out)
+    terminal.show("working")
+    with contextlib.redirect_stdout(io.StringIO()):
+        terminal.clear("")
+    assert sys.stdout is not out
+    terminal.show("working")
+    terminal.clear("")
+    assert sys.stdout is out
 
 
 def test_a_prompt_is_left_alone(monkeypatch: pytest.MonkeyPatch, term: None):

@@ -83,6 +83,7 @@ class Progress:
         self._drawing = threading.Lock()
         self._shown: list[Tally] = []
         self._closed = False
+        self._pid = os.getpid()
 
     def __call__(self, event: events.Event) -> None:
         """Take up one event; this is the observer."""
@@ -122,6 +123,8 @@ class Progress:
     def close(self) -> None:
         """Show nothing any more."""
         self._closed = True
+        if self._pid != os.getpid():
+            return  # forked: the thread that may hold the locks does not exist here
         self.draw(self._clock.now())
 
     def _wake(self, now: float) -> None:
@@ -170,6 +173,7 @@ class Terminal:
         self._stream = stream
         self._lock = threading.RLock()
         self._drawn = ""
+        self._pid = os.getpid()
         self._proxies: list[tuple[str, _Aside]] = []
 
     def show(self, text: str) -> None:
@@ -202,6 +206,8 @@ class Terminal:
 
     def wipe(self) -> None:
         """Make room."""
+        if self._pid != os.getpid():
+            return  # forked: the thread that may hold the lock does not exist here, and the line is not ours
         with self._lock:
             if self._drawn:
                 self._drawn = ""
@@ -213,7 +219,10 @@ class Terminal:
             return
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
-            if not isinstance(stream, _Aside) and is_terminal(stream):
+            if isinstance(stream, _Aside):
+                # Somebody who had exchanged the stream has put back what was there then.
+                self._proxies.append((name, stream))
+            elif is_terminal(stream):
                 proxy = _Aside(stream, self.wipe)
                 self._proxies.append((name, proxy))
                 setattr(sys, name, proxy)
