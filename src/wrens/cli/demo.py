@@ -24,6 +24,7 @@ from wrens.clock import SystemClock
 from wrens.core.reading import losses
 from wrens.errors import BadOption, WrensError
 from wrens.report import texts, wordcount
+from wrens.store import open_store
 
 SHOWN = 8
 WAIT_S = 30.0
@@ -131,14 +132,15 @@ def _show_loss(tasks: Sequence[list[str]], expected: Counter[bytes], workers: in
             seen.set()
 
     with tempfile.TemporaryDirectory(prefix="wrens-demo-") as folder:
+        store = Path(folder, "store")
         held = wordcount.Held(folder, tasks[len(tasks) // 2][0])
-        with Executor(store=Path(folder, "store"), max_workers=workers, observers=[observe]) as ex:
+        with Executor(store=store, max_workers=workers, observers=[observe]) as ex:
             job = ex.map_async(held, tasks)
             pid = _await_worker(held)
             os.kill(pid, signal.SIGKILL)
             data(f"Job {job.id}: killed its worker {pid} (SIGKILL) in the middle of a task.")
             counts = wordcount.merge(job.results(timeout=10 * WAIT_S))
-            lost = losses(ex._session.store, job.id)  # noqa: SLF001
+            lost = losses(open_store(store), job.id)
     if not (seen.is_set() and lost):
         data("The loss was not noticed. That must not be: please report it.")
         return False

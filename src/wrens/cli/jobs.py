@@ -27,7 +27,6 @@ StoreOption = Annotated[
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id or name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-RETELL_S = 0.2
 EXAMPLE_LINES = 12
 
 
