@@ -124,6 +124,19 @@ class Row:
     entrant: Entrant
     readings: list[Reading] = field(default_factory=list)
     status: str = ""
+    failed_turns: list[str] = field(default_factory=list)
+
+    def failed(self, reason: str) -> None:
+        """Note a turn that left no reading; the second one is the entrant's last."""
+        self.failed_turns.append(reason)
+        if len(self.failed_turns) > 1 or reason.startswith("not finished"):
+            self.status = reason
+
+    @property
+    def remark(self) -> str:
+        """What the reader has to know about this row."""
+        turns = f"{len(self.failed_turns)} turn failed" if self.failed_turns and not self.status else ""
+        return ": ".join(filter(None, (self.entrant.note, self.status or turns)))
 
     def spread(self, metric: str) -> tuple[float, float, float]:
         """Return the lowest, the median and the highest reading."""
@@ -183,7 +196,7 @@ def compare(bench: Bench, entrants: Sequence[Entrant], *, script: Path, rounds: 
                 try:
                     row.readings += take_turn(script, turn, limit_s=bench.limit_s)
                 except TurnFailed as failure:
-                    row.status = str(failure)
+                    row.failed(str(failure))
                     console.print(
                         f"{row.entrant.label}: {failure}\n{failure.output}", markup=False, highlight=False
                     )
@@ -249,8 +262,7 @@ def show(bench: Bench, rows: Sequence[Row], bars: Sequence[Mapping[str, Any]]) -
     for row in rows:
         cells = [row.entrant.label]
         cells += [_cell(row, metric) for metric in bench.metrics]
-        remark = ": ".join(filter(None, (row.entrant.note, row.status)))
-        table.add_row(*cells, _ratio(bench.metrics[0], row, rows), escape(remark))
+        table.add_row(*cells, _ratio(bench.metrics[0], row, rows), escape(row.remark))
     # A pipe has no width of its own, and 80 columns would break every cell.
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
@@ -298,8 +310,8 @@ def _record(
             {
                 "system": row.entrant.label,
                 "params": dict(row.entrant.params),
-                "note": row.entrant.note,
-                "status": row.status or "measured",
+                "remark": row.remark,
+                "failed_turns": row.failed_turns,
                 "medians": _medians(row) if row.readings else {},
                 "readings": row.readings,
             }

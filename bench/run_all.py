@@ -86,8 +86,7 @@ def _table(found: dict[str, Any]) -> list[str]:
             metric["show"].format(medians[metric["name"]]) if metric["name"] in medians else ""
             for metric in metrics
         ]
-        status = "" if row["status"] == "measured" else row["status"]
-        remark = ": ".join(filter(None, (row["note"], status))).replace("|", "\\|")
+        remark = row["remark"].replace("|", "\\|")
         lines.append(f"| {row['system']} | {' | '.join(cells)} | {remark} |")
     return lines
 
