@@ -44,6 +44,8 @@ class _Running:
     key: Key
     launched_at: float
     deadline: float
+    task_limit: float
+    """Seconds that one task may take, for the attempt as which this one may go on."""
     overdue: bool = False
 
 
@@ -85,6 +87,8 @@ class Machine:
         self._early: dict[Key, list[Loss]] = {}
         self._settled: dict[str, int] = {}
         self._durations: dict[str, deque[float]] = {}
+        self._winding_up = False
+        self._launched = 0
 
     # --- what there is ---
 
@@ -152,8 +156,8 @@ class Machine:
             batch.live.discard(attempt)
         if goes_on_as:
             key = (running.key[0], goes_on_as.rpartition(".")[0])
-            timeout = self._task_limit(batch.rules.policy if batch else Policy())
-            self._running[goes_on_as] = _Running(key, now, now + timeout + GRACE_S)
+            limit = running.task_limit + GRACE_S
+            self._running[goes_on_as] = _Running(key, now, now + limit, running.task_limit)
         if batch is None:
             return []
         # Should there be no verdict in spite of what was said, the attempt counts as lost.
@@ -186,7 +190,10 @@ class Machine:
             return self._decide(batch, now)
         del self._batches[key]
         self._learn(batch, verdict)
-        commands: list[Command] = [self._stop(attempt) for attempt in sorted(batch.live)]
+        winner = verdict.attempt if verdict.attempt in batch.live else ""
+        commands: list[Command] = [self._stop(attempt) for attempt in sorted(batch.live - {winner})]
+        if winner:
+            self._leave_to_its_notice(winner, verdict, now)
         for index, child in enumerate(verdict.children):
             commands.extend(self._add_child(batch, keys.child(batch.name, index), child, now))
         return commands
@@ -222,7 +229,8 @@ class Machine:
         return commands
 
     def cancel_waiting(self) -> list[Command]:
-        """Settle as cancelled every batch that is not running, of all jobs."""
+        """Settle as cancelled every batch that is not running, of all jobs, and what the others hand on."""
+        self._winding_up = True
         commands: list[Command] = []
         for batch in list(self._batches.values()):
             if not batch.live:
@@ -287,7 +295,9 @@ class Machine:
         return min(times, default=None)
 
     def _launch(self, batch: Batch, now: float, *, backup: bool) -> Launch:
-        attempt = f"{batch.name}.{batch.launches}-{self._driver}"
+        # Batches of two jobs have the same names, so the number is what tells their attempts apart.
+        attempt = f"{batch.name}.{self._launched}-{self._driver}"
+        self._launched += 1
         look_first = batch.adopted or batch.launches > 0
         batch.launches += 1
         batch.live.add(attempt)
@@ -304,7 +314,7 @@ class Machine:
         timeout = self._task_limit(batch.rules.policy)
         at_once = batch.count if sharing.after_s is None else 1
         deadline = now + START_S + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
-        self._running[attempt] = _Running(batch.key, now, deadline)
+        self._running[attempt] = _Running(batch.key, now, deadline, timeout)
         return Launch(batch, attempt, sharing, look_first, backup)
 
     def _decide(self, batch: Batch, now: float) -> list[Command]:
@@ -365,7 +375,7 @@ class Machine:
             batch.live.add(child.running_in)
             batch.launches = 1
             self._batches[key] = batch
-            return []
+            return self._inherit(parent, batch)
         if child.running_in and not evidence:
             # The attempt that went on with it is another driver's, or was lost unseen.
             batch.adopted = True
@@ -376,7 +386,15 @@ class Machine:
             self._batches[key] = batch
             return [GiveUp(batch, tuple(evidence or [_UNSEEN]), overdue)]
         self.add([batch])
-        return []
+        return self._inherit(parent, batch)
+
+    def _inherit(self, parent: Batch, batch: Batch) -> list[Command]:
+        """Cancel what was to be cancelled in the parent, had its own verdict not come first."""
+        tasks = range(batch.start, batch.start + batch.count)
+        batch.cancelled.update(
+            tasks if self._winding_up and not batch.live else parent.cancelled.intersection(tasks)
+        )
+        return self._hand_on_cancelled(batch) if batch.cancelled else []
 
     @staticmethod
     def _backoff(rules: Rules, child: Child) -> float:
@@ -415,6 +433,18 @@ class Machine:
             return
         self.pace.learn(batch.source.function, seconds, ended)
         self._durations.setdefault(batch.job, deque(maxlen=999)).append(seconds / ended)
+
+    def _leave_to_its_notice(self, attempt: str, verdict: Verdict, now: float) -> None:
+        """Leave an attempt alone that has committed, and whose notice of that is still on its way."""
+        running = self._running[attempt]
+        for index, child in enumerate(verdict.children):
+            if child.running_in:
+                key = (verdict.job, keys.child(verdict.batch, index))
+                limit = running.task_limit + GRACE_S
+                self._running[child.running_in] = _Running(key, now, now + limit, running.task_limit)
+                del self._running[attempt]
+                return
+        running.deadline = min(running.deadline, now + GRACE_S)
 
     def _stop(self, attempt: str) -> Stop:
         self._running.pop(attempt, None)
