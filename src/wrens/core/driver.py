@@ -216,7 +216,7 @@ class Driver:
                 self.step()
         except BaseException as error:  # noqa: BLE001 - whatever it is, no future may wait for ever
             self.died = error
-            self._break_all(error)
+            self.break_all(error)
         finally:
             self.backend.close()
             self.on_exit()
@@ -464,7 +464,8 @@ class Driver:
         if job is not None:
             job.break_(error)
 
-    def _break_all(self, error: BaseException) -> None:
+    def break_all(self, error: BaseException) -> None:
+        """Give this error to every future that has no result; when the driver's thread has ended."""
         for job in list(self._jobs.values()):
             job.break_(error)
         self._jobs.clear()

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from wrens import events
+from wrens.clock import Clock
 from wrens.core import packing as pack
 from wrens.core.driver import Driver
 from wrens.core.job import Job
 from wrens.core.planning import Chunk, JobWriter
 from wrens.core.policy import Options
-from wrens.errors import WrensError
 from wrens.serialize import Shipment
 from wrens.wire.records import Call
 
@@ -57,6 +57,7 @@ class Feed:
         shipment: The function.
         call: How an input becomes a call.
         options: The job's options.
+        clock: Tells when an input comes slowly.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Feed:
         shipment: Shipment,
         call: Call,
         options: Options,
+        clock: Clock,
     ) -> None:
         self._inputs = inputs
         self._job = job
+        self._clock = clock
         self._writer = writer
         self._driver = driver
         self._shipment = shipment
@@ -81,8 +84,13 @@ class Feed:
         self._workers = driver.backend.limits.parallelism
         self._target_s = pack.batch_seconds(options.packing, driver.backend.limits.launch_s)
         self.consumed: int | None = None
+        self.counts_each = options.buffersize is not None
         self.ended = False
-        self._lock = threading.Lock()
+        self.over = threading.Event()
+        """Set when nothing more will be stored."""
+        self._reading = threading.Lock()
+        """Held while the user's iterator is asked, which may take any time."""
+        self._storing = threading.Lock()
 
     def room(self) -> int:
         """Return how many tasks may be read now."""
@@ -97,18 +105,24 @@ class Feed:
 
     def top_up(self) -> None:
         """Read, store and start as many tasks as there is room for."""
-        with self._lock:
+        with self._reading:
             while (room := self.room()) > 0:
                 per_task = self._driver.machine.pace.per_task(self._shipment.digest)
                 size = min(room, self._size(per_task))
                 if not self._read(size):
                     return
-                self._last = size
 
-    def stop(self) -> None:
-        """Read no more; the job ends with the tasks that it has."""
-        with self._lock:
-            self._end(None)
+    def taken(self, tasks: int) -> None:
+        """Note how many results the consumer has taken, and read on when that makes room."""
+        self.consumed = tasks
+        # Of a buffer at least half is read at a time, so that there is something to make batches of.
+        if self.room() >= max(1, (self._options.buffersize or 1) // 2):
+            self.top_up()
+
+    def stop(self, error: Exception | None = None) -> None:
+        """Read no more; the job ends with the tasks that it has, and with this error after them."""
+        with self._storing:
+            self._end(error)
 
     def run(self) -> None:
         """Read the whole input, waiting whenever there is no room; for a thread of its own."""
@@ -116,9 +130,13 @@ class Feed:
             while not self.ended:
                 self.top_up()
                 self._job.await_change(lambda: self.ended or self.room() > 0)
-        except WrensError as error:
-            self.ended = True
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would learn of it
+            with self._storing:
+                self.ended = True
+                self._driver.keep_alive(self._job.id, alive=False)
             self._job.break_(error)
+        finally:
+            self.over.set()
 
     def _size(self, per_task: float | None) -> int:
         return pack.lazily(
@@ -126,20 +144,27 @@ class Feed:
         )
 
     def _read(self, size: int) -> bool:
-        """Read and store up to ``size`` tasks; returns whether there may be more."""
+        """Read and store up to ``size`` tasks, fewer when they come slowly; returns whether there may be more."""
         values: list[Any] = []
+        failure: Exception | None = None
+        late = self._clock.now() + self._target_s
         try:
             for value in itertools.islice(self._inputs, size):
-                values.append(value)  # noqa: PERF402 - list() would lose what came before an exception
+                values.append(value)
+                if self._clock.now() > late:
+                    # The next may take as long, and these need not wait for it.
+                    size = len(values)
+                    break
         except Exception as error:  # noqa: BLE001 - the user's generator may raise anything
+            failure = error
+        self._last = max(1, len(values))
+        with self._storing:
+            if self.ended:
+                return False
             self._store(values)
-            self._end(error)
-            return False
-        self._store(values)
-        if len(values) < size:
-            self._end(None)
-            return False
-        return True
+            if failure is not None or len(values) < size:
+                self._end(failure)
+            return not self.ended
 
     def _store(self, values: list[Any]) -> None:
         if values:
@@ -152,6 +177,7 @@ class Feed:
         if self.ended:
             return
         self.ended = True
+        self.over.set()
         self._driver.keep_alive(self._job.id, alive=False)
         try:
             self._writer.end(error)

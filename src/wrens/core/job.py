@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from wrens.clock import Clock, SystemClock
 from wrens.core.future import Future
-from wrens.core.outcomes import Outcomes, Progress
+from wrens.core.outcomes import HARMFUL, Outcomes, Progress
 from wrens.errors import JobFailed, JobIncomplete
 from wrens.wire.records import Verdict
 
@@ -25,7 +25,8 @@ T = TypeVar("T")
 class Feeding(Protocol):
     """A lazily read input, as the consumer of the results sees it."""
 
-    consumed: int | None
+    counts_each: bool
+    """Whether each result counts when it is taken, and not when the run that it is in is."""
 
     def room(self) -> int:
         """Return how many tasks may be read now."""
@@ -33,6 +34,10 @@ class Feeding(Protocol):
 
     def top_up(self) -> None:
         """Read that many."""
+        ...
+
+    def taken(self, tasks: int) -> None:
+        """Note how many results the consumer has taken, and read on when that makes room."""
         ...
 
 
@@ -186,7 +191,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._raise_if_broken()
         if not (self._outcomes.any_failed or self._input_error or self._cut_short):
             # Should a result not unpickle, it is named below.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(*HARMFUL):
                 return self._outcomes.results()
         if self._input_error is not None:
             self._input_error.add_note(f"raised by the input of job {self.id} after {len(self)} tasks")
@@ -222,7 +227,8 @@ class Job(Sequence[Future[T]], Generic[T]):
                 if not self._await(lambda: bool(news) or self.done(), self._rest(end)):
                     raise TimeoutError(f"{given} of {len(self)} tasks of job {self.id} are settled")
         finally:
-            self._listeners.remove(news)
+            # By identity: two that wait for news are equal as long as neither has any.
+            self._listeners = [other for other in self._listeners if other is not news]
 
     def cancel(self) -> None:
         """Cancel every task that has no result yet, running ones included; results are kept."""
@@ -322,8 +328,15 @@ class Job(Sequence[Future[T]], Generic[T]):
 
         What was yielded is let go of, so an endless job can be consumed in bounded memory. A task that
         failed raises its exception in its turn.
+
+        Args:
+            timeout: Seconds from this call after which waiting raises ``TimeoutError``.
         """
-        end = None if timeout is None else self._clock.now() + timeout
+        return self._stream(timeout, None if timeout is None else self._clock.now() + timeout)
+
+    # --- inside ---
+
+    def _stream(self, timeout: float | None, end: float | None) -> Iterator[T]:
         task = 0
         while True:
             if not self._await_result(task, end):
@@ -335,17 +348,20 @@ class Job(Sequence[Future[T]], Generic[T]):
                     break
             if segment is None:
                 raise self._outcomes.error(task)
-            task += segment.count
-            if self.feed is not None:
-                self.feed.consumed = task
-                self.feed.top_up()
-            values = segment.values()
+            values, count = segment.values(), segment.count
             segment = None
+            if self.feed is not None and self.feed.counts_each:
+                for _ in range(count):
+                    task += 1
+                    self.feed.taken(task)
+                    yield next(values)
+                continue
+            task += count
+            if self.feed is not None:
+                self.feed.taken(task)
             yield from values
         if self._input_error is not None:
             raise self._input_error
-
-    # --- inside ---
 
     def _await_result(self, task: int, end: float | None) -> bool:
         """Wait until a task is settled, reading inputs in the meantime as far as there is room."""
@@ -378,7 +394,10 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def _await(self, condition: Callable[[], bool], timeout: float | None) -> bool:
         if self._driving.in_process:
+            end = None if timeout is None else self._clock.now() + timeout
             while not condition():
+                if end is not None and self._clock.now() >= end:
+                    return False
                 self._driving.step()
             return True
         with self._changed:
@@ -421,7 +440,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         if segment is not None:
             try:
                 value = segment.item(task)
-            except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
+            except HARMFUL as error:
                 error.add_note(f"raised here while unpickling the result of task {task} of job {self.id}")
                 future.settle(segment.batch, None, error)
             else:

@@ -15,6 +15,9 @@ from wrens.errors import Cancelled, RemoteError
 from wrens.serialize import Pack, rebuild_failure
 from wrens.wire.records import Failure, Verdict
 
+HARMFUL = (Exception, SystemExit, GeneratorExit)
+"""What unpickling a result may raise, because it runs the user's code; Ctrl-C passes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -38,7 +41,7 @@ class Segment:
         """Yield the results in order, and let go of each."""
         try:
             values = self.items()
-        except Exception:  # noqa: BLE001 - one result does not unpickle: those before it are still due
+        except HARMFUL:  # one result does not unpickle: those before it are still due
             yield from (self.item(task) for task in range(self.start, self.start + self.count))
             return
         values.reverse()
@@ -199,8 +202,8 @@ class Outcomes:
             for task in range(segment.start, segment.start + segment.count):
                 try:
                     kept[task] = segment.item(task)
-                except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
-                    failures[task] = error
+                except HARMFUL as error:
+                    failures[task] = _groupable(error)
         for task in self._failures:
             failures[task] = _groupable(self.error(task))
         return kept, dict(sorted(failures.items()))

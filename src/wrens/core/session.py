@@ -7,6 +7,7 @@ closed so that no process and no unwanted data stays. Does not decide what the u
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -90,9 +91,12 @@ class Session(Driving):
         self.driver.on_exit = self._clean_up
         self.closing = False
         self._lock = threading.Lock()
+        self._stepping = threading.RLock()
+        """Held by the thread that works, on a backend that has no other place to work."""
         self._queues: list[SubmitQueue] = []
         self._feeds: weakref.WeakValueDictionary[str, Feed] = weakref.WeakValueDictionary()
-        self._feeders: list[threading.Thread] = []
+        self._feeders: list[Feed] = []
+        """Those that read in a thread of their own."""
         self._made: dict[str, bool] = {}
         self._trash: deque[str] = deque()
         self._values: list[str] = []
@@ -125,6 +129,7 @@ class Session(Driving):
             options,
             ship=self.ship,
             open_job=lambda function: self._open(options, kind="submit", function=function, transient=True),
+            wake=self.submitted,
         )
         self._queues.append(queue)
         self.driver.add_queue(queue)
@@ -163,7 +168,14 @@ class Session(Driving):
             return job
         job, writer = self._open(options, function=shipment.name, transient=not in_background)
         feed = Feed(
-            inputs, job=job, writer=writer, driver=self.driver, shipment=shipment, call=call, options=options
+            inputs,
+            job=job,
+            writer=writer,
+            driver=self.driver,
+            shipment=shipment,
+            call=call,
+            options=options,
+            clock=self.clock,
         )
         self._feeds[job.id] = feed
         self.driver.keep_alive(job.id, alive=True)
@@ -177,7 +189,7 @@ class Session(Driving):
                 self.work_off()
         else:
             thread = threading.Thread(target=feed.run, name=f"wrens-inputs-{job.id}", daemon=True)
-            self._feeders.append(thread)
+            self._feeders = [other for other in self._feeders if not other.over.is_set()] + [feed]
             thread.start()
         return job
 
@@ -244,7 +256,8 @@ class Session(Driving):
 
     def step(self) -> None:
         """Work in the calling thread, on a backend that has no other place to work."""
-        self.driver.step()
+        with self._stepping:
+            self.driver.step()
 
     def withdraw(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
         """Cancel tasks of a job; all that are left when ``tasks`` is ``None``."""
@@ -268,9 +281,10 @@ class Session(Driving):
     def work_off(self) -> None:
         """On a backend without processes, do all that can be done before returning to the caller."""
         if self.in_process:
-            while not self.driver.machine.idle or any(queue.waiting for queue in self._queues):
+            with self._stepping:
                 self.driver.step()
-            self.driver.step()
+                while not self.driver.machine.idle or any(queue.waiting for queue in self._queues):
+                    self.driver.step()
 
     # --- shared values ---
 
@@ -293,8 +307,14 @@ class Session(Driving):
             for queue in self._queues:
                 queue.cancel()
             for feed in list(self._feeds.values()):
-                feed.stop()
+                with contextlib.suppress(StoreError):
+                    feed.stop()
             self.driver.post(self.driver.cancel_waiting)
+        for feed in list(self._feeds.values()):
+            if feed not in self._feeders:
+                # Its inputs are read as results are consumed, and nobody will run what comes now.
+                with contextlib.suppress(StoreError):
+                    feed.stop(RuntimeError("cannot read more inputs after shutdown"))
         if self.in_process:
             self.work_off()
         if first and not self.driver.started:
@@ -309,8 +329,8 @@ class Session(Driving):
             self.driver.wait_closed()
 
     def _finish(self) -> None:
-        for thread in self._feeders:
-            thread.join()
+        for feed in self._feeders:
+            feed.over.wait()
         self.driver.drain()
         self.driver.join()
 
@@ -328,6 +348,7 @@ class Session(Driving):
         else:
             self.backend.close()
             self._clean_up()
+        self.driver.break_all(RuntimeError("the executor was left before this had a result"))
 
     def _tidy(self) -> bool:
         """Delete one job that is done with; returns whether there are more."""

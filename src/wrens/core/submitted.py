@@ -42,6 +42,7 @@ class SubmitQueue:
         options: The options of these calls.
         ship: Pickles a function, or finds that it has been.
         open_job: Makes the job, when the first task is stored.
+        wake: Called, in any thread, when a call that waited for a future may be stored.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class SubmitQueue:
         *,
         ship: Callable[[Callable[..., Any]], Shipment],
         open_job: Callable[[str], tuple[Job[Any], JobWriter]],
+        wake: Callable[[], None],
     ) -> None:
         self._driver = driver
         self._options = options
         self._ship = ship
         self._open_job = open_job
+        self._wake = wake
         self._target_s = pack.batch_seconds(options.packing, driver.backend.limits.launch_s)
         self._calls: dict[int, deque[_Call]] = {}
         self._lock = threading.Lock()
@@ -103,6 +106,7 @@ class SubmitQueue:
         with self._lock:
             futures = [call.future for group in self._calls.values() for call in group]
             futures += list(self._blocked)
+            self._blocked.clear()
         for future in futures:
             future.cancel()
 
@@ -141,7 +145,7 @@ class SubmitQueue:
                     return
                 self._blocked.discard(call.future)
             self._enqueue(call)
-            self._driver.post(lambda: None)
+            self._wake()
 
         for future in needed:
             future.add_done_callback(one_done)
