@@ -1,0 +1,40 @@
+"""What tests of every kind share: a fresh store, a place to count, and processes that are looked after."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+SCENARIO = str(Path(__file__).parent / "scenario")
+if SCENARIO not in sys.path:
+    # The modules there that are no tests are imported by tests and, because workers get the same path, by tasks.
+    sys.path.append(SCENARIO)
+
+if TYPE_CHECKING:
+    from clients import Clients
+    from ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A file in which tasks note what they do."""
+    from ledger import Ledger
+
+    return Ledger(tmp_path / "ledger.txt")
+
+
+@pytest.fixture
+def clients(tmp_path: Path) -> Iterator[Clients]:
+    """Starts programs that use wrens, and fails the test when one of them leaves a process behind."""
+    from clients import Clients
+
+    found = Clients(tmp_path)
+    try:
+        yield found
+        found.all_gone()
+    finally:
+        found.kill_all()
