@@ -214,6 +214,8 @@ class Driver:
         try:
             while not self._abandoned and not (self._draining and self._nothing_left()):
                 self.step()
+            if self._abandoned:
+                self.break_all(RuntimeError("the executor was left before this had a result"))
         except BaseException as error:  # noqa: BLE001 - whatever it is, no future may wait for ever
             self.died = error
             self.break_all(error)
