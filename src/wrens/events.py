@@ -65,7 +65,11 @@ class AttemptLost:
 
 @dataclass(frozen=True, slots=True)
 class BatchSettled:
-    """A verdict was read. ``ok``, ``failed``, ``handed_on`` count its tasks."""
+    """A verdict was read. ``ok``, ``failed``, ``handed_on`` count its tasks.
+
+    Of those handed on, ``retried`` are to be run again because they failed or lost their worker; the others
+    were not begun.
+    """
 
     job: str
     batch: str
@@ -75,11 +79,12 @@ class BatchSettled:
     handed_on: int
     wall_s: float
     at: float
+    retried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """Every task of the job is settled."""
+    """Every task of the job is settled, or this driver has left it."""
 
     job: str
     ok: int

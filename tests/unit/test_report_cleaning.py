@@ -220,4 +220,4 @@ def test_only_the_prefixes_of_wrens_are_listed(
     sweep(watched, now=now)
     delete(watched, used[0], now=now)
     assert listed
-    assert all(prefix.startswith(("jobs/", "functions/", "values/")) for prefix in listed)
+    assert all(prefix.startswith(("jobs/", "functions/", "values/", "drivers/")) for prefix in listed)

@@ -22,7 +22,7 @@ from wrens.errors import WrensError
 from wrens.serialize import rebuild_failure
 from wrens.store.port import Store
 from wrens.wire import keys
-from wrens.wire.records import Child, Manifest
+from wrens.wire.records import Child, Manifest, Page
 
 SILENT_S = 20.0
 """A client that has not said for so long that it reads inputs is taken for dead."""
@@ -89,9 +89,10 @@ class _Follower:
 
     def start(self) -> None:
         """Settle what has a verdict and run the rest; then close the session by itself."""
-        session = self._session
+        session, manifest = self._session, self._stored.manifest
+        session.driver.signs.tell(lambda at: events.JobStarted(manifest.job, manifest.function, at))
         for page in self._stored.pages:
-            self.job.planned(sum(row.count for row in page.rows))
+            self._plan(page)
         ended = self._take_end()
         batches = [batch for page in self._stored.pages for batch in self._batches(page)]
         open_batches = self._settled_by(batches)
@@ -102,7 +103,14 @@ class _Follower:
             session.driver.track(self.job, open_batches, shared=True)
             session.work_off()
 
-    def _batches(self, page: Any) -> list[Batch]:
+    def _plan(self, page: Page) -> None:
+        count = sum(row.count for row in page.rows)
+        self.job.planned(count)
+        self._session.driver.signs.tell(
+            lambda at: events.TasksPlanned(self.job.id, count, len(page.rows), at)
+        )
+
+    def _batches(self, page: Page) -> list[Batch]:
         body = self._stored.bodies[page.number]
         return batches_of(page, body, self._rules, adopted=True)
 
@@ -116,6 +124,7 @@ class _Follower:
                 continue
             verdict, body = reading.read_verdict(self._session.store, batch.job, batch.name)
             self.job.settle(verdict, body)
+            self._session.driver.signs.settled(verdict, batch)
             for index, child in enumerate(verdict.children):
                 todo.append(_child(batch, keys.child(batch.name, index), child))
         return without
@@ -125,6 +134,7 @@ class _Follower:
         if end is None:
             return False
         self.job.ended(error=None if end.failure is None else rebuild_failure(end.failure))
+        self._session.driver.signs.tell(lambda at: events.InputsEnded(self.job.id, end.tasks, at))
         return True
 
     def _look(self) -> None:
@@ -133,7 +143,7 @@ class _Follower:
         try:
             stored.end = reading.read_end(session.store, self.job.id)
             for page in reading.read_pages(session.store, self.job.id, stored):
-                self.job.planned(sum(row.count for row in page.rows))
+                self._plan(page)
                 session.driver.take_up(self._batches(page))
             if stored.end is None and not self._abandoned():
                 return

@@ -24,10 +24,11 @@ from wrens.core import verdicts
 from wrens.core.attempts import Machine
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
 from wrens.core.job import Job
+from wrens.core.signs import Signs
 from wrens.errors import AlreadyExists, ObjectMissing, StoreError, WrensError
-from wrens.store.port import Buffer, Store
+from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import VERSION, Heartbeat, Invocation, Loss, Verdict
+from wrens.wire.records import VERSION, Invocation, Verdict
 
 SWEEP_S = 5.0
 """How often verdicts are listed although no hint came; a lost hint costs no more than this."""
@@ -37,8 +38,6 @@ TROUBLE = 8
 """How often in a row a job's object may fail to be read or written, until the job is broken."""
 IDLE_S = 0.5
 """After this long without anything to do, the driver tidies up."""
-BEAT_S = 5.0
-"""How often the driver of a job whose inputs have not ended says that it is alive."""
 
 
 class Queue(Protocol):
@@ -86,7 +85,7 @@ class Driver:
         self.id = driver_id
         self.made_in = os.getpid()
         self.initializer = initializer
-        self.observers = list(observers)
+        self.signs = Signs(store, driver_id, clock=clock, observers=observers)
         limits = backend.limits
         # Work in this process may ask for more work while it runs, so it has no fixed number of places.
         capacity = 10_000 if limits.in_process else limits.parallelism
@@ -94,17 +93,16 @@ class Driver:
         self._clock = clock
         self._jobs: dict[str, Job[Any]] = {}
         self._shared: set[str] = set()
-        self._open: set[str] = set()
         self._queues: list[Queue] = []
         self._requests: deque[Callable[[], None]] = deque()
         self._trouble: dict[Key, int] = {}
         self._look_again: list[tuple[float, Callable[[], list[Command]]]] = []
         self._sweep_at = clock.now() + SWEEP_S
-        self._beat_at = 0.0
         self._draining = False
         self._abandoned = False
         self.watchers: list[Callable[[], None]] = []
-        self.on_idle: Callable[[], bool] = lambda: False
+        self.untidy: Callable[[], bool] = lambda: False
+        self.tidy: Callable[[], None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
         self.died: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -136,7 +134,7 @@ class Driver:
         batches = list(batches)
 
         def take_up() -> None:
-            self._jobs[job.id] = job
+            self.know(job)
             if shared:
                 self._shared.add(job.id)
                 self._sweep_at = 0.0
@@ -159,18 +157,13 @@ class Driver:
 
     def know(self, job: Job[Any]) -> None:
         """Tell this job what is found of it; in the driver's thread."""
-        self._jobs[job.id] = job
+        if job.id not in self._jobs:
+            self._jobs[job.id] = job
+            job.on_finished(lambda: self._requests.append(lambda: self._retire(job)))
 
     def add_queue(self, queue: Queue) -> None:
         """Ask this queue for tasks whenever a worker is free."""
         self._queues.append(queue)
-
-    def keep_alive(self, job_id: str, *, alive: bool) -> None:
-        """Say in the store, every few seconds, that the inputs of this job are still being read."""
-        if alive:
-            self._open.add(job_id)
-        else:
-            self._open.discard(job_id)
 
     def drain(self) -> None:
         """End the driver's thread as soon as nothing is left to do."""
@@ -221,6 +214,8 @@ class Driver:
             self.break_all(error)
         finally:
             self.backend.close()
+            for job in list(self._jobs.values()):
+                self._retire(job)
             self.on_exit()
             self._closed.set()
 
@@ -245,16 +240,18 @@ class Driver:
         if self._requests:
             return
         patience = self._patience() if wait else 0.0
-        notices = self.backend.poll(min(patience, IDLE_S))
-        if not notices and patience > IDLE_S and self.machine.idle:
-            while not self._requests and self.on_idle():
-                pass
+        tidying = self.machine.idle and self.untidy()
+        notices = self.backend.poll(min(patience, IDLE_S) if tidying else patience)
+        if tidying and not notices and not self._requests:
+            self.tidy()
         for notice in notices:
             now = self._clock.now()
             if isinstance(notice, Committed):
                 self._perform(self.machine.committed(notice.attempt, notice.goes_on_as, now))
             else:
-                self._note_loss(notice.loss, notice.attempt)
+                job_id = self.machine.job_of(notice.attempt)
+                if job_id is not None:
+                    self.signs.lost(job_id, notice.attempt, notice.loss)
                 self._perform(self.machine.lost(notice.attempt, notice.loss, now))
         self._look_around(self._clock.now())
 
@@ -265,8 +262,7 @@ class Driver:
         due = [now + 60.0]
         if not self.machine.idle:
             due.append(max(self._sweep_at, now))
-        if self._open:
-            due.append(self._beat_at)
+        due.append(max(self.signs.due_at, now))
         if self.watchers:
             due.append(max(self._sweep_at, now))
         if self._look_again:
@@ -292,7 +288,7 @@ class Driver:
 
     def _invocation(self, launch: Launch) -> Invocation:
         batch, source = launch.batch, launch.batch.source
-        self.emit(
+        self.signs.tell(
             lambda at: events.AttemptLaunched(
                 batch.job, batch.name, launch.attempt, batch.start, batch.count, launch.backup, at
             )
@@ -339,21 +335,20 @@ class Driver:
 
     def _read(self, key: Key) -> list[Command]:
         """Look whether there is a verdict; what is found is told to the machine and the job."""
-        job_id, batch = key
+        where = keys.verdict(*key)
         try:
-            verdict, body = envelope.unseal(
-                Verdict, self.store.get(keys.verdict(job_id, batch)), keys.verdict(job_id, batch)
-            )
+            verdict, body = envelope.unseal(Verdict, self.store.get(where), where)
         except ObjectMissing:
             self._trouble.pop(key, None)
             return self.machine.found(key, None, self._clock.now())
         except WrensError as error:
             return self._in_trouble(key, error, lambda: self._read(key))
         self._trouble.pop(key, None)
-        if not self.machine.knows(key):
+        batch = self.machine.batch(key)
+        if batch is None:
             return []
         commands = self.machine.found(key, verdict, self._clock.now())
-        self._settle(verdict, body)
+        self._settle(verdict, body, batch)
         return commands
 
     def _commit(self, key: Key, verdict: Verdict) -> list[Command]:
@@ -376,38 +371,24 @@ class Driver:
         self._look_again.sort(key=lambda item: item[0])
         return []
 
-    def _settle(self, verdict: Verdict, body: memoryview) -> None:
+    def _settle(self, verdict: Verdict, body: memoryview, batch: Batch) -> None:
         job = self._jobs.get(verdict.job)
         if job is None:
             return
-        ok = sum(count for _, count in verdict.ok)
-        handed_on = sum(child.count for child in verdict.children)
-        self.emit(
-            lambda at: events.BatchSettled(
-                verdict.job,
-                verdict.batch,
-                verdict.attempt,
-                ok,
-                len(verdict.failures),
-                handed_on,
-                verdict.usage.wall_s,
-                at,
-            )
-        )
+        self.signs.settled(verdict, batch)
         try:
-            ended = job.settle(verdict, body)
+            job.settle(verdict, body)
         except WrensError as error:
             self._break(job.id, error)
             return
-        if ended:
-            self._ended(job)
 
-    def _ended(self, job: Job[Any]) -> None:
+    def _retire(self, job: Job[Any]) -> None:
+        """Follow a job no longer: it has ended, or nobody wants it any more."""
         if self._jobs.pop(job.id, None) is None:
             return
         self._shared.discard(job.id)
         p = job.progress
-        self.emit(lambda at: events.JobEnded(job.id, p.ok, p.failed + p.cancelled, at))
+        self.signs.tell(lambda at: events.JobEnded(job.id, p.ok, p.failed + p.cancelled, at))
 
     # --- what becomes due by itself ---
 
@@ -417,10 +398,8 @@ class Driver:
             self._perform(again())
         if now >= self._sweep_at and (self.watchers or not self.machine.idle):
             self._sweep(now)
-        if self._open and now >= self._beat_at:
-            self._beat_at = now + BEAT_S
-            for job_id in list(self._open):
-                self._beat(job_id)
+        if now >= self.signs.due_at:
+            self.signs.beat(now, self._jobs)
 
     def _sweep(self, now: float) -> None:
         """List the verdicts of every job that has open batches, and read those that are news."""
@@ -436,41 +415,20 @@ class Driver:
                 if self.machine.knows((job_id, batch)):
                     self._perform(self._read((job_id, batch)))
 
-    def _beat(self, job_id: str) -> None:
-        beat = Heartbeat(attempt=f"driver.{self.id}", at=self._clock.wall())
-        key = keys.evidence(job_id, beat.attempt, "heartbeat")
-        try:
-            self.store.put(key, envelope.to_json(beat), mode="replace")
-        except StoreError:
-            self._beat_at = 0.0  # evidence only; the next step tries again
-
-    def _note_loss(self, loss: Loss, attempt: str) -> None:
-        """Keep the evidence of a lost attempt in the store, for people; nothing depends on it."""
-        job_id = self.machine.job_of(attempt)
-        if job_id is None:
-            return
-        batch = attempt.rpartition(".")[0]
-        self.emit(lambda at: events.AttemptLost(job_id, batch, attempt, loss.reason, at))
-        data: Buffer = envelope.to_json(loss)
-        try:
-            self.store.put(keys.evidence(job_id, attempt, "loss"), data, mode="replace")
-        except StoreError:
-            return
-
     # --- breaking ---
 
     def _break(self, job_id: str, error: BaseException) -> None:
-        job = self._jobs.pop(job_id, None)
         self.backend.cancel(self.machine.attempts_of(job_id))
         self.machine.forget(job_id)
+        job = self._jobs.get(job_id)
         if job is not None:
             job.break_(error)
+            self._retire(job)
 
     def break_all(self, error: BaseException) -> None:
         """Give this error to every future that has no result; when the driver's thread has ended."""
         for job in list(self._jobs.values()):
             job.break_(error)
-        self._jobs.clear()
         for queue in self._queues:
             queue.fail(error)
 
@@ -485,11 +443,5 @@ class Driver:
     def leave(self, job_id: str) -> None:
         """Forget a job's batches; what is running may finish. In the driver's thread."""
         self.machine.forget(job_id)
-        self._jobs.pop(job_id, None)
-
-    def emit(self, make: Callable[[float], events.Event]) -> None:
-        """Tell the observers, if there are any; ``make`` is given the time."""
-        if self.observers:
-            event = make(self._clock.now())
-            for observer in self.observers:
-                observer(event)
+        if (job := self._jobs.get(job_id)) is not None:
+            self._retire(job)

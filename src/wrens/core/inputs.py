@@ -133,7 +133,7 @@ class Feed:
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would learn of it
             with self._storing:
                 self.ended = True
-                self._driver.keep_alive(self._job.id, alive=False)
+                self._driver.signs.reading_inputs(self._job.id, going_on=False)
             self._job.break_(error)
         finally:
             self.over.set()
@@ -170,7 +170,9 @@ class Feed:
         if values:
             batches = self._writer.write([Chunk(self._shipment, self._call, values)])
             self._job.planned(len(values))
-            self._driver.emit(lambda at: events.TasksPlanned(self._job.id, len(values), len(batches), at))
+            self._driver.signs.tell(
+                lambda at: events.TasksPlanned(self._job.id, len(values), len(batches), at)
+            )
             self._driver.track(self._job, batches)
 
     def _end(self, error: Exception | None) -> None:
@@ -178,9 +180,9 @@ class Feed:
             return
         self.ended = True
         self.over.set()
-        self._driver.keep_alive(self._job.id, alive=False)
+        self._driver.signs.reading_inputs(self._job.id, going_on=False)
         try:
             self._writer.end(error)
         finally:
             self._job.ended(error=error)
-            self._driver.emit(lambda at: events.InputsEnded(self._job.id, len(self._job), at))
+            self._driver.signs.tell(lambda at: events.InputsEnded(self._job.id, len(self._job), at))

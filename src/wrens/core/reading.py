@@ -129,6 +129,19 @@ def driver_beat(store: Store, job_id: str, driver: str) -> Heartbeat | None:
         return None
 
 
+def drivers_alive(store: Store, *, since: float) -> list[str]:
+    """Return the ids of the drivers that gave a sign of life after ``since``, in seconds since 1970."""
+    found: list[str] = []
+    for key in store.list(keys.DRIVERS):
+        try:
+            beat = envelope.from_json(Heartbeat, store.get(key), key)
+        except ObjectMissing:
+            continue  # it has closed at this moment
+        if beat.at > since:
+            found.append(keys.basename(key))
+    return found
+
+
 def losses(store: Store, job_id: str) -> list[Loss]:
     """Return the evidence of lost attempts that drivers have left, in order of batch."""
     found = [key for key in store.list(keys.attempts(job_id)) if keys.basename(key) == "loss"]

@@ -87,7 +87,8 @@ class Session(Driving):
             initializer=digest,
             observers=observers,
         )
-        self.driver.on_idle = self._tidy
+        self.driver.untidy = lambda: bool(self._trash)
+        self.driver.tidy = self._tidy
         self.driver.on_exit = self._clean_up
         self.closing = False
         self._lock = threading.Lock()
@@ -178,7 +179,7 @@ class Session(Driving):
             clock=self.clock,
         )
         self._feeds[job.id] = feed
-        self.driver.keep_alive(job.id, alive=True)
+        self.driver.signs.reading_inputs(job.id, going_on=True)
         if not in_background:
             job.feed = feed
             feed.consumed = 0
@@ -217,11 +218,11 @@ class Session(Driving):
             start += count
         batches = writer.write(chunks)
         job.planned(len(values))
-        self.driver.emit(lambda at: events.TasksPlanned(job.id, len(values), len(batches), at))
+        self.driver.signs.tell(lambda at: events.TasksPlanned(job.id, len(values), len(batches), at))
         if batches:
             self.driver.track(job, batches)
         writer.end()
-        self.driver.emit(lambda at: events.InputsEnded(job.id, len(values), at))
+        self.driver.signs.tell(lambda at: events.InputsEnded(job.id, len(values), at))
         job.ended()
         self.work_off()
 
@@ -241,7 +242,7 @@ class Session(Driving):
         )
         writer.open(kind=kind, function=function, backend=self.backend.name)
         self._made[job_id] = options.keep or options.name is not None
-        self.driver.emit(lambda at: events.JobStarted(job_id, function, at))
+        self.driver.signs.tell(lambda at: events.JobStarted(job_id, function, at))
         job: Job[Any] = Job(
             job_id,
             store_url=self.store.url,
@@ -350,18 +351,17 @@ class Session(Driving):
             self._clean_up()
         self.driver.break_all(RuntimeError("the executor was left before this had a result"))
 
-    def _tidy(self) -> bool:
-        """Delete one job that is done with; returns whether there are more."""
+    def _tidy(self) -> None:
+        """Delete one job that is done with."""
         for _ in range(len(self._trash)):
             job_id = self._trash.popleft()
-            if self.driver.machine.busy_with(job_id):
-                self._trash.append(job_id)
-                continue
-            self._delete(job_id)
-            return bool(self._trash)
-        return False
+            if not self.driver.machine.busy_with(job_id):
+                self._delete(job_id)
+                return
+            self._trash.append(job_id)
 
     def _clean_up(self) -> None:
+        self.driver.signs.remove()
         for queue in self._queues:
             queue.end()
         for job_id, keep in list(self._made.items()):
@@ -375,10 +375,12 @@ class Session(Driving):
 
     def _delete(self, job_id: str) -> None:
         self._made.pop(job_id, None)
-        try:
-            self.store.delete(list(self.store.list(keys.job(job_id))))
-        except StoreError:
-            return  # the data of a job that is over; 'wrens clean' finds it
+        manifest = keys.manifest(job_id)
+        # What a failure leaves behind is found by 'wrens clean': the manifest goes last, so that it is known
+        # for what it is.
+        with contextlib.suppress(StoreError):
+            self.store.delete([key for key in self.store.list(keys.job(job_id)) if key != manifest])
+            self.store.delete([manifest])
 
 
 class _Bound:

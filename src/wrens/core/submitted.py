@@ -121,6 +121,7 @@ class SubmitQueue:
         job, writer = self._made
         self._made = None
         job.ended()
+        self._driver.signs.tell(lambda at: events.InputsEnded(job.id, len(job), at))
         if writer.kept:
             with contextlib.suppress(StoreError):
                 writer.end()
@@ -223,7 +224,7 @@ class SubmitQueue:
         for task, call in enumerate(taken, first):
             job.register(task, call.future)
         job.planned(len(taken))
-        self._driver.emit(lambda at: events.TasksPlanned(job.id, len(taken), len(chunks), at))
+        self._driver.signs.tell(lambda at: events.TasksPlanned(job.id, len(taken), len(chunks), at))
         for draft in drafts:
             self._start(job, writer, draft)
 

@@ -148,7 +148,8 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
 
     Contents are stored before the page that refers to them is: a shared value by ``ex.put``, perhaps long
     before the map that takes it. So nothing is swept while there is a job that may get more pages: one that
-    has no end and was heard of within the last hour, or one that appears while we look.
+    has no end and was heard of within the last hour, or one that appears while we look. Nor while an
+    executor is alive, which may rely on what it has stored before.
 
     A reference is a digest of 32 hexadecimal digits, as text: in a page's table for functions, inside of
     pickled inputs and closures for shared values, in a function's head for its modules. So the contents of
@@ -160,6 +161,9 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
         now: The time, in seconds since 1970.
         without: Jobs that are to be taken for deleted already.
     """
+    alive = reading.drivers_alive(store, since=now - ALIVE_S)
+    if alive:
+        return Sweep(reason=f"driver {alive[0]} is alive and may refer to what it has stored before")
     jobs = [job for job in reading.list_jobs(store) if job not in without]
     for job in jobs:
         if reading.read_end(store, job) is None and now - _look(store, job, now).signs_at < QUIET_S:

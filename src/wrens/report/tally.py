@@ -46,7 +46,7 @@ class Tally:
         self.name = ""
         self.began_at = self.changed_at = at
         self.ok = self.failed = 0
-        self.batches = self.lost = self.backups = 0
+        self.batches = self.lost = self.backups = self.retried = 0
         self.total: int | None = None
         self.over = False
         self._planned = self._seen = 0
@@ -94,6 +94,7 @@ class Tally:
         elif isinstance(event, events.AttemptLost):
             self.lost += 1
         elif isinstance(event, events.BatchSettled):
+            self.retried += event.retried
             self._settle(event)
         else:
             self.over = True
@@ -168,6 +169,7 @@ def line(tallies: Sequence[Tally], now: float) -> str:
         parts.append(left)
     for number, word in (
         (sum(tally.failed for tally in tallies), "failed"),
+        (sum(tally.retried for tally in tallies), "retried"),
         (sum(tally.lost for tally in tallies), "lost"),
         (sum(tally.backups for tally in tallies), "backup"),
     ):
@@ -192,8 +194,8 @@ def _left(tallies: Sequence[Tally], now: float) -> str:
 
 
 def _trouble(number: int, word: str) -> str:
-    if word == "failed":
-        return f"{number:,} failed"
+    if word in {"failed", "retried"}:
+        return f"{number:,} {word}"
     return (
         texts.count(number, "attempt") + " lost"
         if word == "lost"

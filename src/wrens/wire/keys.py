@@ -7,6 +7,7 @@
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
     jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss
     jobs/<job>/end                       no more pages will come
+    drivers/<id>                         a driver's last sign of life
 
 Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
 number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
@@ -72,6 +73,12 @@ def value(name: str) -> str:
 
 
 JOBS = "jobs/"
+DRIVERS = "drivers/"
+
+
+def driver(driver_id: str) -> str:
+    """Key of a driver's sign of life."""
+    return f"drivers/{driver_id}"
 
 
 def job(job_id: str) -> str:
