@@ -26,7 +26,9 @@ from statistics import median
 
 from wrens.core import packing as pack
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Stop
+from wrens.core.losses import UNSEEN, isolate, overdue, was_overdue
 from wrens.wire import keys
+from wrens.wire.handing_on import runs
 from wrens.wire.records import Child, Loss, Policy, Verdict
 
 START_S = 60.0
@@ -170,7 +172,7 @@ class Machine:
         if running is None:
             return []
         if running.overdue:
-            loss = _overdue(loss, now - running.launched_at)
+            loss = overdue(loss, now - running.launched_at)
         batch = self._batches.get(running.key)
         if batch is None:
             # Its parent's verdict, in which it is named, has not been read yet.
@@ -322,7 +324,7 @@ class Machine:
         if loss is None or batch.live or batch.settling:
             return []
         batch.undecided = None
-        overdue = _was_overdue(loss)
+        late = was_overdue(loss)
         if not loss.started:
             never = sum(not each.started for each in batch.evidence)
             if never < NEVER_BEGUN:
@@ -330,7 +332,7 @@ class Machine:
                 self._make_ready(batch)
                 return []
         elif batch.count > 1:
-            children = _isolate(batch, loss)
+            children = isolate(batch, loss)
             for index, child in enumerate(children):
                 if child.losses:
                     self._early[batch.job, keys.child(batch.name, index)] = [loss]
@@ -338,19 +340,21 @@ class Machine:
             return [HandOn(batch, (), children)]
         else:
             batch.losses += 1
-            if batch.losses < batch.rules.lost and not (overdue and batch.rules.policy.timeout_s):
+            if batch.losses < batch.rules.lost and not (late and batch.rules.policy.timeout_s):
                 batch.not_before = now + batch.rules.backoff_s * 2 ** (batch.losses - 1)
                 self._make_ready(batch)
                 return []
         batch.settling = True
-        return [GiveUp(batch, tuple(batch.evidence or [loss]), overdue)]
+        return [GiveUp(batch, tuple(batch.evidence or [loss]), late)]
 
     def _hand_on_cancelled(self, batch: Batch) -> list[Command]:
         if batch.settling:
             return []
         batch.settling = True
         cancelled = tuple(sorted(batch.cancelled))
-        rest = _runs(t for t in range(batch.start, batch.start + batch.count) if t not in batch.cancelled)
+        rest = runs(
+            (t for t in range(batch.start, batch.start + batch.count) if t not in batch.cancelled), 0.0, 1.0
+        )
         children = tuple(Child(start, count, batch.tries, batch.losses) for start, count in rest)
         return [HandOn(batch, cancelled, children)]
 
@@ -379,12 +383,12 @@ class Machine:
         if child.running_in and not evidence:
             # The attempt that went on with it is another driver's, or was lost unseen.
             batch.adopted = True
-        overdue = bool(evidence) and _was_overdue(evidence[-1]) and batch.rules.policy.timeout_s is not None
-        if child.count == 1 and child.losses and (child.losses >= batch.rules.lost or overdue):
+        late = bool(evidence) and was_overdue(evidence[-1]) and batch.rules.policy.timeout_s is not None
+        if child.count == 1 and child.losses and (child.losses >= batch.rules.lost or late):
             # It is alone only because it has taken its worker with it, and that was its last time.
             batch.settling = True
             self._batches[key] = batch
-            return [GiveUp(batch, tuple(evidence or [_UNSEEN]), overdue)]
+            return [GiveUp(batch, tuple(evidence or [UNSEEN]), late)]
         self.add([batch])
         return self._inherit(parent, batch)
 
@@ -465,54 +469,3 @@ class Machine:
     @staticmethod
     def _task_limit(policy: Policy) -> float:
         return policy.timeout_s if policy.timeout_s is not None else LONGEST_TASK_S
-
-
-_OVERDUE = "overdue: "
-_UNSEEN = Loss(reason="its worker was lost while another driver was in charge of it")
-
-
-def _was_overdue(loss: Loss) -> bool:
-    return loss.reason.startswith(_OVERDUE)
-
-
-def _overdue(loss: Loss, ran_s: float) -> Loss:
-    return Loss(
-        reason=f"{_OVERDUE}it was ended {ran_s:.1f} s after its launch, past its deadline",
-        attempt=loss.attempt,
-        where=loss.where,
-        task=loss.task,
-        ran_s=ran_s,
-        memory_mb=loss.memory_mb,
-        log=loss.log,
-        started=loss.started,
-    )
-
-
-def _isolate(batch: Batch, loss: Loss) -> tuple[Child, ...]:
-    """Split a batch whose worker was lost, so that the task at fault ends up alone.
-
-    When the backend knows which task was running, that one is the suspect; otherwise the batch is halved,
-    and halved again should it be lost again.
-    """
-    stop = batch.start + batch.count
-    if batch.start <= loss.task < stop:
-        parts = [(batch.start, loss.task, 0), (loss.task, loss.task + 1, 1), (loss.task + 1, stop, 0)]
-    else:
-        middle = batch.start + batch.count // 2
-        parts = [(batch.start, middle, 0), (middle, stop, 0)]
-    return tuple(Child(a, b - a, batch.tries, losses) for a, b, losses in parts if b > a)
-
-
-def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the runs of consecutive numbers as ``(first, length)``.
-
-    >>> _runs([3, 4, 5, 9])
-    [(3, 3), (9, 1)]
-    """
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and sum(runs[-1]) == number:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((number, 1))
-    return runs
