@@ -198,6 +198,16 @@ def test_no_page_names_a_command_that_does_not_exist(page: Path) -> None:
     assert named <= set(commands())
 
 
+def test_every_key_is_in_the_reference() -> None:
+    from wrens.wire import keys
+
+    assert keys.__doc__
+    spelled = re.findall(r"^    ([a-z]+/\S+)", keys.__doc__, re.MULTILINE)
+    assert spelled
+    layout = text_of("docs/reference/store-layout.md")
+    assert [key for key in spelled if f"`{key.removesuffix('…')}" not in layout] == []
+
+
 # --- figures -----------------------------------------------------------------------------------------
 
 SPEED = re.compile(r"\d[\d,.]*\s*(×|times as|times faster|ns\b|µs|ms\b|tasks/s|MB/s|% (of|faster))")
