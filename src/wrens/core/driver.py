@@ -205,7 +205,7 @@ class Driver:
     def run(self) -> None:
         """Work until drained; then close the backend. An error that nobody foresaw breaks every job."""
         try:
-            while not self._abandoned and not (self._draining and self._nothing_left()):
+            while not self._over():
                 self.step()
             if self._abandoned:
                 self.break_all(RuntimeError("the executor was left before this had a result"))
@@ -219,9 +219,11 @@ class Driver:
             self.on_exit()
             self._closed.set()
 
-    def _nothing_left(self) -> bool:
-        return (
-            not self.watchers
+    def _over(self) -> bool:
+        """Whether there is nothing to work for any more."""
+        return self._abandoned or (
+            self._draining
+            and not self.watchers
             and self.machine.idle
             and not self._requests
             and not any(q.busy() for q in self._queues)
@@ -231,6 +233,8 @@ class Driver:
         """Do what is due, launch what is ready, and wait for the backend to see something."""
         while self._requests:
             self._requests.popleft()()
+        if self._over():
+            return
         now = self._clock.now()
         for queue in self._queues:
             while queue.waiting and (free := self.machine.free - self.machine.waiting) > 0:

@@ -90,7 +90,7 @@ class Executor(concurrent.futures.Executor):
         observers: Sequence[events.Observer] = (),
     ) -> None:
         if max_workers is not None and max_workers < 1:
-            raise BadOption("max_workers", f"must be at least 1, not {max_workers}")
+            raise BadOption("max_workers", f"must be greater than 0, not {max_workers}")
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}")
         self._options = Options(keep=keep)

@@ -81,10 +81,17 @@ class Future(concurrent.futures.Future[T]):
         return bool(self._batch) and self._store_url == store_url
 
     def begin(self) -> bool:
-        """Mark the task as handed to a worker; returns ``False`` if it has been cancelled before."""
-        if self.running():
-            return True
-        return not self.done() and self.set_running_or_notify_cancel()
+        """Mark the task as handed to a worker.
+
+        Returns:
+            ``False`` if it has been cancelled before; those who wait for it are told then.
+        """
+        with self._condition:
+            if self._state == "RUNNING":
+                return True
+            if self._state not in {"PENDING", "CANCELLED"}:
+                return False
+        return self.set_running_or_notify_cancel()
 
     def settle(self, batch: str, value: T | None, error: BaseException | None) -> None:
         """Set the result or exception that the verdict of ``batch`` holds; a cancelled future stays so."""

@@ -421,6 +421,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         return future
 
     def _withdraw(self, future: Future[Any]) -> None:
+        future.begin()  # which tells those who wait that it will not
         self._driving.withdraw(self, [future.task])
 
     def _waiting_futures(self, settled: list[tuple[int, int]]) -> list[Future[T]]:

@@ -35,9 +35,6 @@ from wrens.wire import keys
 from wrens.wire.records import Call
 from wrens.worker.context import current_task
 
-FRESH_S = 0.5
-"""A function that is submitted again within this time is not pickled again."""
-
 
 class Session(Driving):
     """One driver with its store and backend.
@@ -101,25 +98,12 @@ class Session(Driving):
         self._made: dict[str, bool] = {}
         self._trash: deque[str] = deque()
         self._values: list[str] = []
-        self._shipments: dict[int, tuple[Any, float, Shipment]] = {}
 
     # --- functions ---
 
     def ship(self, fn: Callable[..., Any]) -> Shipment:
-        """Pickle a function, or return what was made of it a moment ago.
-
-        A function may have come to mean something else since (a global was bound anew), so it is pickled
-        again after :data:`FRESH_S`, and always for a new map.
-        """
-        known = self._shipments.get(id(fn))
-        now = self.clock.now()
-        if known is not None and known[0] is fn and now - known[1] < FRESH_S:
-            return known[2]
-        shipment = self.shipper.function(fn, what=f"the function {named(fn)}")
-        if len(self._shipments) > 256:
-            self._shipments.clear()
-        self._shipments[id(fn)] = (fn, now, shipment)
-        return shipment
+        """Pickle a function, or find that what it was pickled to still stands for it."""
+        return self.shipper.function(fn, what=f"the function {named(fn)}")
 
     # --- jobs ---
 

@@ -69,6 +69,7 @@ class SubmitQueue:
     def add(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Take up one call; it is stored when a worker is free and the futures that it needs are done."""
         future: Future[Any] = Future()
+        future.bind("", -1, "", _tell_cancelled)
         call = _Call(fn, args, kwargs, future)
         needed = {f for f in futures_in((*args, *kwargs.values())) if not f.done()}
         if needed:
@@ -246,6 +247,11 @@ class SubmitQueue:
             return
         if not draft.carried:
             self._driver.take_up(draft.batches)
+
+
+def _tell_cancelled(future: Future[Any]) -> None:
+    """Tell those who wait for it that a call which was still waiting will not be made."""
+    future.begin()
 
 
 def _fail(calls: list[_Call], error: BaseException) -> None:

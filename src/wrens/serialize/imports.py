@@ -29,7 +29,11 @@ def imports_of_source(source: bytes, package: str) -> frozenset[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+            try:
+                tree = ast.parse(source)
+            except SystemError:
+                # Python 3.11 counts its depth wrongly when a destructor runs during the parse.
+                tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     names: set[str] = set()

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 _PREFIX = "wrens-modules-"
+_DRAFT = ".wrens-modules-"
 _made: dict[int, Path] = {}
 _locks: list[int] = []
 
@@ -29,10 +30,12 @@ def scratch() -> Path:
     if here is None:
         parent = Path(tempfile.gettempdir())
         _sweep(parent)
-        here = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        lock = os.open(here / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # Made under another name and locked before it gets its own, or a sweep could come in between.
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=parent))
+        lock = os.open(draft / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         _locks.append(lock)  # stays open, and so locked, until the process is gone
+        here = draft.rename(parent / (_PREFIX + draft.name.removeprefix(_DRAFT)))
         _made[os.getpid()] = here
         atexit.register(_remove, here, os.getpid())
     return here

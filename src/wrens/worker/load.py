@@ -77,8 +77,12 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
             nbytes += length
             return state.host.get(invocation.store, key, invocation.offset + at, length)
 
-        pack = open_pack(fetch, invocation.length, first, stop, loader)
-        first, stop = 0, invocation.count
+        if "." in invocation.batch:
+            pack = open_pack(fetch, invocation.length, first, stop, loader)
+            first, stop = 0, invocation.count
+        else:
+            # A root batch takes the whole of its pack, which is one request.
+            pack = Pack(fetch(0, invocation.length), loader)
     state.pack, state.pack_first = pack, first
     if not invocation.losses and nbytes <= LARGE * invocation.count:
         try:

@@ -88,10 +88,13 @@ class Watchdog:
                 self._idle_since = now
                 with contextlib.suppress(MemoryError):  # the user's task has taken all there was
                     self.look(run, now)
-            elif now - self._idle_since > LINGER_S:
+            else:
+                # Held no longer than it runs: the task's arguments are the user's to be freed.
                 seen = None
-                self._rest()
-                continue
+                if now - self._idle_since > LINGER_S:
+                    self._rest()
+                    continue
+            run = None
             wait(TICK_S)
 
     def _rest(self) -> None:
