@@ -89,7 +89,7 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
             return pack.items(first, stop), None
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001, S110 - an input of the user's: the loop will find out which
+        except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001, S110 - the loop will find out which
             pass
     state.lazy = True
     return list(range(first, stop)), pack.item
