@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import threading
 from collections import deque
 from collections.abc import Collection, Sequence
 
@@ -68,6 +69,7 @@ class LocalBackend:
         """Those that are about to end themselves."""
         self._seen: list[Notice] = []
         self._selector = selectors.DefaultSelector()
+        self._waking = threading.RLock()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_out, False)
         os.set_blocking(self._wake_in, False)
@@ -101,8 +103,11 @@ class LocalBackend:
 
     def wake(self) -> None:
         """Make a :meth:`poll` that waits return at once; callable from any thread."""
-        with contextlib.suppress(BlockingIOError, OSError):
-            os.write(self._wake_in, b"w")
+        with self._waking:
+            # Once it is closed, the number of the pipe may be that of somebody else's file.
+            if not self._closed:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._wake_in, b"w")
 
     def cancel(self, attempts: Collection[str]) -> None:
         """Kill the processes that run these attempts; withdraw those that wait."""
@@ -116,9 +121,10 @@ class LocalBackend:
 
     def close(self) -> None:
         """End all processes: idle ones may leave by themselves, busy ones are killed."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._waking:
+            if self._closed:
+                return
+            self._closed = True
         if os.getpid() == self._owner:
             everybody = self._idle + self._leaving + self._busy
             for kept in self._idle:

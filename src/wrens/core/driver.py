@@ -159,7 +159,7 @@ class Driver:
         """Tell this job what is found of it; in the driver's thread."""
         if job.id not in self._jobs:
             self._jobs[job.id] = job
-            job.on_finished(lambda: self._requests.append(lambda: self._retire(job)))
+            job.on_finished(lambda: self.post(lambda: self._retire(job)))
 
     def add_queue(self, queue: Queue) -> None:
         """Ask this queue for tasks whenever a worker is free."""

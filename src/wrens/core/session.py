@@ -208,6 +208,8 @@ class Session(Driving):
         writer.end()
         self.driver.signs.tell(lambda at: events.InputsEnded(job.id, len(values), at))
         job.ended()
+        if not batches:
+            self.driver.signs.tell(lambda at: events.JobEnded(job.id, 0, 0, at))
         self.work_off()
 
     def _open(
