@@ -399,3 +399,18 @@ def test_the_main_thread_is_not_needed(store: Path) -> None:
     thread.start()
     thread.join(30)
     assert got == ["b"]
+
+
+def test_a_closed_executor_writes_into_nobody_elses_file(store: Path, tmp_path: Path) -> None:
+    ex = wrens.Executor(store=store, max_workers=1)
+    job = ex.map_async(same, range(3))
+    assert job.results(30) == [0, 1, 2]
+    ex.shutdown()
+    with (tmp_path / "precious").open("wb") as file:
+        # These get the numbers that the executor's own pipes had.
+        copies = [os.dup(file.fileno()) for _ in range(30)]
+        job.cancel()
+        job[0].cancel()
+        for fd in copies:
+            os.close(fd)
+    assert (tmp_path / "precious").read_bytes() == b""
