@@ -74,8 +74,10 @@ class DirectoryStore:
             if mode == "if_absent" and self._nameless and self._put_nameless(buffers, target, key):
                 return
             self._put_named(buffers, target, key, mode)
+        except StoreError:
+            raise
         except OSError as error:
-            raise error if isinstance(error, StoreError) else self._explained(error, key) from error
+            raise self._explained(error, key) from error
 
     def _put_nameless(self, buffers: list[bytes | memoryview], target: str, key: str) -> bool:
         """Write a file that has no name until it is linked, so that a crash leaves nothing behind.

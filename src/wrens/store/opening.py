@@ -111,10 +111,12 @@ def _open_path(path: str, *, create: bool) -> Store:
             os.makedirs(root, mode=0o700, exist_ok=True)  # noqa: PTH103 - parents by the umask
         elif not os.path.exists(root):  # noqa: PTH110
             raise BadStoreURL("open", "", url, "there is no such directory")
+    except BadStoreURL:
+        raise
+    except (FileExistsError, NotADirectoryError):
+        raise BadStoreURL("open", "", url, "a part of this path is a file, not a directory") from None
     except OSError as error:
-        if isinstance(error, (FileExistsError, NotADirectoryError)):
-            raise BadStoreURL("open", "", url, "a part of this path is a file, not a directory") from None
-        raise error if isinstance(error, BadStoreURL) else translate(error, "open", "", url) from error
+        raise translate(error, "open", "", url) from error
     if not os.path.isdir(root):  # noqa: PTH112
         raise BadStoreURL("open", "", url, "this is a file, not a directory")
     needed = os.R_OK | os.X_OK | (os.W_OK if create else 0)
