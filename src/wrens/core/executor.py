@@ -34,7 +34,8 @@ T = TypeVar("T")
 class Shared(Generic[T]):
     """A value in the store, uploaded once; as an argument or in a closure it stands for the value.
 
-    Made by :meth:`Executor.put`; a worker fetches it once and keeps it for later tasks.
+    Made by :meth:`Executor.put`; a worker fetches it once and keeps it for later tasks. They share that one
+    copy, so its arrays are read-only.
     """
 
     def __init__(self, ref: ValueRef, nbytes: int) -> None:

@@ -50,6 +50,7 @@ class Pack:
         data: The bytes. When they are writable, arrays are used in place.
         loader: Makes the modules that the pack names importable before anything is unpickled.
         key: What to call the pack when it is damaged.
+        frozen: Hand out arrays read-only and in place, for a value that many will share.
 
     Raises:
         DamagedObject: if this is not a pack or is cut short.
@@ -61,8 +62,13 @@ class Pack:
     (2, [3], [(1, 2), [3]])
     """
 
-    def __init__(self, data: Buffer, loader: Loader | None = None, *, key: str = "a pack") -> None:
+    _frozen = False
+
+    def __init__(
+        self, data: Buffer, loader: Loader | None = None, *, key: str = "a pack", frozen: bool = False
+    ) -> None:
         view = memoryview(data)
+        self._frozen = frozen
         head = layout.read_head(view, key)
         if len(view) < head.length:
             raise DamagedObject(key, f"the pack is cut off: {len(view)} of {head.length} bytes")
@@ -164,7 +170,11 @@ class Pack:
         block = self._view[begin - self._base : end - self._base]
         text, frames = layout.split_framed(block, begin, self._key)
         # Arrays are writable wherever they come from: in place if the memory is, otherwise in a copy.
-        buffers = [bytearray(frame) for frame in frames] if block.readonly else frames
+        buffers: Sequence[Buffer] = frames
+        if self._frozen:
+            buffers = [memoryview(frame).toreadonly() for frame in frames]
+        elif block.readonly:
+            buffers = [bytearray(frame) for frame in frames]
         try:
             return pickle.loads(text, buffers=buffers)  # noqa: S301 - a worker runs the user's code anyway
         except Exception as error:

@@ -44,7 +44,9 @@ class Refs:
         name = (ref.store, ref.digest)
         if name not in self._values:
             data = self._host.get(ref.store, keys.value(ref.digest))
-            _keep(self._values, name, Pack(data, self._host.loader(ref.store)).item(0))
+            # One copy for all tasks of this worker, so none may write into its arrays.
+            pack = Pack(data, self._host.loader(ref.store), frozen=True)
+            _keep(self._values, name, pack.item(0))
         return self._values[name]
 
     def _result(self, ref: ResultRef) -> Any:
@@ -56,7 +58,8 @@ class Refs:
                     raise rebuild_failure(failure)
             position = _position(verdict, ref.task)
             if position is not None:
-                return Pack(body, self._host.loader(ref.store)).item(position)
+                # Read-only memory, so that each task gets arrays of its own.
+                return Pack(body.toreadonly(), self._host.loader(ref.store)).item(position)
             for i, child in enumerate(verdict.children):
                 if child.start <= ref.task < child.start + child.count:
                     batch = keys.child(batch, i)
