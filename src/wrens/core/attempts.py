@@ -18,7 +18,6 @@ launched is left out but what waits for its back-off.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from statistics import median
 from wrens.core import packing as pack
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Stop
 from wrens.core.losses import UNSEEN, isolate, overdue, was_overdue
+from wrens.core.waiting import Waiting
 from wrens.wire import keys
 from wrens.wire.handing_on import runs
 from wrens.wire.records import Child, Loss, Policy, Verdict
@@ -81,11 +81,8 @@ class Machine:
         self._driver = driver
         self._launch_s = launch_s
         self._batches: dict[Key, Batch] = {}
-        self._ready: list[tuple[int, int, str, Key]] = []
-        self._later: list[tuple[float, int, Key]] = []
+        self._waiting = Waiting()
         self._running: dict[str, _Running] = {}
-        self._ranks: dict[str, int] = {}
-        self._next_rank = 0
         self._early: dict[Key, list[Loss]] = {}
         self._settled: dict[str, int] = {}
         self._durations: dict[str, deque[float]] = {}
@@ -107,7 +104,7 @@ class Machine:
     @property
     def waiting(self) -> int:
         """How many batches are ready to be launched, about."""
-        return len(self._ready)
+        return len(self._waiting)
 
     @property
     def running(self) -> int:
@@ -131,10 +128,6 @@ class Machine:
         running = self._running.get(attempt)
         return None if running is None else running.key[0]
 
-    def knows(self, key: Key) -> bool:
-        """Whether this batch is here without a verdict."""
-        return key in self._batches
-
     # --- events ---
 
     def add(self, batches: Iterable[Batch]) -> None:
@@ -143,10 +136,7 @@ class Machine:
             if batch.key in self._batches:
                 continue
             self._batches[batch.key] = batch
-            if batch.job not in self._ranks:
-                self._ranks[batch.job] = self._next_rank
-                self._next_rank += 1
-            self._make_ready(batch)
+            self._waiting.add(batch)
 
     def committed(self, attempt: str, goes_on_as: str, now: float) -> list[Command]:
         """Take the backend's word that a verdict may be there, and that the worker is free or goes on."""
@@ -249,7 +239,7 @@ class Machine:
         """Drop a job without settling it: its data is being deleted, or this driver leaves it."""
         for key in self.unsettled(job):
             del self._batches[key]
-        self._ranks.pop(job, None)
+        self._waiting.forget(job)
         self._settled.pop(job, None)
         self._durations.pop(job, None)
 
@@ -260,7 +250,7 @@ class Machine:
         running = self._running.pop(attempt, None)
         if running is not None and (batch := self._batches.get(running.key)) is not None:
             batch.live.discard(attempt)
-            self._push(batch)
+            self._waiting.add(batch)
 
     def busy_with(self, job: str) -> bool:
         """Whether an attempt of this job may still be writing."""
@@ -272,26 +262,22 @@ class Machine:
 
     def launches(self, now: float) -> list[Launch]:
         """Say which attempts to launch now: what is ready, in order of task; then backups."""
-        while self._later and self._later[0][0] <= now:
-            _, _, key = heapq.heappop(self._later)
-            if key in self._batches:
-                self._push(self._batches[key])
+        self._waiting.come_due(now)
         found: list[Launch] = []
-        while self._ready and self.free > 0:
-            key = heapq.heappop(self._ready)[-1]
-            batch = self._batches.get(key)
+        while self._waiting and self.free > 0:
+            batch = self._batches.get(self._waiting.pop())
             if batch is None or batch.live or batch.settling:
                 continue
             found.append(self._launch(batch, now, backup=False))
-        if self.free > 0 and not self._ready:
+        if self.free > 0 and not self._waiting:
             found.extend(self._backups(now))
         return found
 
     def next_due(self, now: float) -> float | None:
         """Return when something becomes due by itself, or ``None`` when nothing will."""
         times = [running.deadline for running in self._running.values() if not running.overdue]
-        if self._later:
-            times.append(self._later[0][0])
+        if (due := self._waiting.next_due()) is not None:
+            times.append(due)
         if self._running and any(self._batches[key].rules.backup for key in self._live_keys()):
             times.append(now + 0.25)
         return min(times, default=None)
@@ -329,7 +315,7 @@ class Machine:
             never = sum(not each.started for each in batch.evidence)
             if never < NEVER_BEGUN:
                 batch.not_before = now + 0.05 * 2**never
-                self._make_ready(batch)
+                self._waiting.add(batch)
                 return []
         elif batch.count > 1:
             children = isolate(batch, loss)
@@ -342,7 +328,7 @@ class Machine:
             batch.losses += 1
             if batch.losses < batch.rules.lost and not (late and batch.rules.policy.timeout_s):
                 batch.not_before = now + batch.rules.backoff_s * 2 ** (batch.losses - 1)
-                self._make_ready(batch)
+                self._waiting.add(batch)
                 return []
         batch.settling = True
         return [GiveUp(batch, tuple(batch.evidence or [loss]), late)]
@@ -453,15 +439,6 @@ class Machine:
     def _stop(self, attempt: str) -> Stop:
         self._running.pop(attempt, None)
         return Stop(attempt, lost=False)
-
-    def _make_ready(self, batch: Batch) -> None:
-        if batch.not_before > 0.0:
-            heapq.heappush(self._later, (batch.not_before, self._ranks[batch.job], batch.key))
-        else:
-            self._push(batch)
-
-    def _push(self, batch: Batch) -> None:
-        heapq.heappush(self._ready, (self._ranks[batch.job], batch.start, batch.name, batch.key))
 
     def _live_keys(self) -> list[Key]:
         return [running.key for running in self._running.values() if running.key in self._batches]

@@ -15,12 +15,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from wrens import events
 from wrens.backends.base import Backend, Committed
 from wrens.clock import Clock
 from wrens.core import verdicts
+from wrens.core.asking import Queue
 from wrens.core.attempts import Machine
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
 from wrens.core.job import Job
@@ -38,24 +39,6 @@ TROUBLE = 8
 """How often in a row a job's object may fail to be read or written, until the job is broken."""
 IDLE_S = 0.5
 """After this long without anything to do, the driver tidies up."""
-
-
-class Queue(Protocol):
-    """Tasks that wait to be planned when a worker is free; asked by the driver's thread."""
-
-    waiting: int
-
-    def busy(self) -> bool:
-        """Whether anything waits, for a worker or for something else."""
-        ...
-
-    def plan(self, free: int) -> None:
-        """Turn up to ``free`` batches of what waits into tasks of a job."""
-        ...
-
-    def fail(self, error: BaseException) -> None:
-        """Give this error to everything that waits."""
-        ...
 
 
 class Driver:
@@ -416,7 +399,7 @@ class Driver:
             except StoreError:
                 continue  # it is looked at again with the next sweep, and each read counts its trouble
             for batch in found:
-                if self.machine.knows((job_id, batch)):
+                if self.machine.batch((job_id, batch)) is not None:
                     self._perform(self._read((job_id, batch)))
 
     # --- breaking ---
@@ -436,9 +419,9 @@ class Driver:
         for queue in self._queues:
             queue.fail(error)
 
-    def cancel(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
+    def cancel(self, job_id: str, tasks: Sequence[int] | None) -> None:
         """Settle tasks as cancelled; in the driver's thread."""
-        self._perform(self.machine.cancel(job.id, tasks))
+        self._perform(self.machine.cancel(job_id, tasks))
 
     def cancel_waiting(self) -> None:
         """Settle as cancelled whatever no worker has been given; in the driver's thread."""

@@ -11,46 +11,16 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from wrens.clock import Clock, SystemClock
+from wrens.core.asking import Driving, Feeding
 from wrens.core.future import Future
 from wrens.core.outcomes import HARMFUL, Outcomes, Progress
 from wrens.errors import JobFailed, JobIncomplete
 from wrens.wire.records import Verdict
 
 T = TypeVar("T")
-
-
-class Feeding(Protocol):
-    """A lazily read input, as the consumer of the results sees it."""
-
-    counts_each: bool
-    """Whether each result counts when it is taken, and not when the run that it is in is."""
-
-    def room(self) -> int:
-        """Return how many tasks may be read now."""
-        ...
-
-    def top_up(self) -> None:
-        """Read that many."""
-        ...
-
-    def taken(self, tasks: int) -> None:
-        """Note how many results the consumer has taken, and read on when that makes room."""
-        ...
-
-
-class Driving:
-    """What a job asks of whoever drives it; the default drives nothing."""
-
-    in_process = False
-
-    def step(self) -> None:
-        """Do some work in the calling thread, when that is where work is done."""
-
-    def withdraw(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
-        """Cancel tasks that have not begun, or the whole job."""
 
 
 class Job(Sequence[Future[T]], Generic[T]):
@@ -232,7 +202,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def cancel(self) -> None:
         """Cancel every task that has no result yet, running ones included; results are kept."""
-        self._driving.withdraw(self, None)
+        self._driving.withdraw(self.id, None)
 
     # --- for the driver ---
 
@@ -422,7 +392,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def _withdraw(self, future: Future[Any]) -> None:
         future.begin()  # which tells those who wait that it will not
-        self._driving.withdraw(self, [future.task])
+        self._driving.withdraw(self.id, [future.task])
 
     def _waiting_futures(self, settled: list[tuple[int, int]]) -> list[Future[T]]:
         if not self._futures:

@@ -20,9 +20,10 @@ from wrens.backends import registry
 from wrens.backends.base import Backend
 from wrens.clock import Clock, SystemClock
 from wrens.core import packing as pack
+from wrens.core.asking import Driving
 from wrens.core.driver import Driver
 from wrens.core.inputs import Feed, gather
-from wrens.core.job import Driving, Job
+from wrens.core.job import Job
 from wrens.core.planning import Chunk, JobWriter, named, upload
 from wrens.core.policy import Options
 from wrens.core.submitted import SubmitQueue
@@ -246,11 +247,11 @@ class Session(Driving):
         with self._stepping:
             self.driver.step()
 
-    def withdraw(self, job: Job[Any], tasks: Sequence[int] | None) -> None:
+    def withdraw(self, job_id: str, tasks: Sequence[int] | None) -> None:
         """Cancel tasks of a job; all that are left when ``tasks`` is ``None``."""
-        if tasks is None and (feed := self._feeds.get(job.id)) is not None:
+        if tasks is None and (feed := self._feeds.get(job_id)) is not None:
             feed.stop()
-        self.driver.post(lambda: self.driver.cancel(job, tasks))
+        self.driver.post(lambda: self.driver.cancel(job_id, tasks))
         self.work_off()
 
     def leave(self, job: Job[Any]) -> None:
