@@ -212,6 +212,8 @@ class Machine:
                 commands.extend(self._hand_on_cancelled(batch))
             return commands
         wanted = set(tasks)
+        if not wanted:
+            return commands
         for key in self.unsettled(job):
             batch = self._batches[key]
             mine = wanted.intersection(range(batch.start, batch.start + batch.count))

@@ -78,6 +78,7 @@ class Driver:
         self._shared: set[str] = set()
         self._queues: list[Queue] = []
         self._requests: deque[Callable[[], None]] = deque()
+        self._cancelled: deque[tuple[str, Sequence[int] | None]] = deque()
         self._trouble: dict[Key, int] = {}
         self._look_again: list[tuple[float, Callable[[], list[Command]]]] = []
         self._sweep_at = clock.now() + SWEEP_S
@@ -420,8 +421,25 @@ class Driver:
             queue.fail(error)
 
     def cancel(self, job_id: str, tasks: Sequence[int] | None) -> None:
-        """Settle tasks as cancelled; in the driver's thread."""
-        self._perform(self.machine.cancel(job_id, tasks))
+        """Have tasks settled as cancelled, or with ``None`` a whole job; from any thread.
+
+        What is cancelled in one go is looked up in one go: a program that cancels ten thousand futures must
+        not cost ten thousand searches.
+        """
+        self._cancelled.append((job_id, tasks))
+        self.post(self._carry_out_cancels)
+
+    def _carry_out_cancels(self) -> None:
+        wanted: dict[str, set[int] | None] = {}
+        while self._cancelled:
+            job_id, tasks = self._cancelled.popleft()
+            before = wanted.setdefault(job_id, set())
+            if tasks is None or before is None:
+                wanted[job_id] = None
+            else:
+                before.update(tasks)
+        for job_id, some in wanted.items():
+            self._perform(self.machine.cancel(job_id, some))
 
     def cancel_waiting(self) -> None:
         """Settle as cancelled whatever no worker has been given; in the driver's thread."""

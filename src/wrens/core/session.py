@@ -92,7 +92,7 @@ class Session(Driving):
         self._lock = threading.Lock()
         self._stepping = threading.RLock()
         """Held by the thread that works, on a backend that has no other place to work."""
-        self._queues: list[SubmitQueue] = []
+        self._queues: dict[Options, SubmitQueue] = {}
         self._feeds: weakref.WeakValueDictionary[str, Feed] = weakref.WeakValueDictionary()
         self._feeders: list[Feed] = []
         """Those that read in a thread of their own."""
@@ -109,7 +109,9 @@ class Session(Driving):
     # --- jobs ---
 
     def queue(self, options: Options) -> SubmitQueue:
-        """Return a queue for calls of ``submit`` under these options."""
+        """Return the queue for calls of ``submit`` under these options."""
+        if options in self._queues:
+            return self._queues[options]
         queue = SubmitQueue(
             self.driver,
             options,
@@ -117,7 +119,7 @@ class Session(Driving):
             open_job=lambda function: self._open(options, kind="submit", function=function, transient=True),
             wake=self.submitted,
         )
-        self._queues.append(queue)
+        self._queues[options] = queue
         self.driver.add_queue(queue)
         return queue
 
@@ -251,7 +253,7 @@ class Session(Driving):
         """Cancel tasks of a job; all that are left when ``tasks`` is ``None``."""
         if tasks is None and (feed := self._feeds.get(job_id)) is not None:
             feed.stop()
-        self.driver.post(lambda: self.driver.cancel(job_id, tasks))
+        self.driver.cancel(job_id, tasks)
         self.work_off()
 
     def leave(self, job: Job[Any]) -> None:
@@ -271,7 +273,7 @@ class Session(Driving):
         if self.in_process:
             with self._stepping:
                 self.driver.step()
-                while not self.driver.machine.idle or any(queue.waiting for queue in self._queues):
+                while not self.driver.machine.idle or any(queue.waiting for queue in self._queues.values()):
                     self.driver.step()
 
     # --- shared values ---
@@ -292,7 +294,7 @@ class Session(Driving):
         with self._lock:
             first, self.closing = not self.closing, True
         if cancel:
-            for queue in self._queues:
+            for queue in self._queues.values():
                 queue.cancel()
             for feed in list(self._feeds.values()):
                 with contextlib.suppress(StoreError):
@@ -349,7 +351,7 @@ class Session(Driving):
 
     def _clean_up(self) -> None:
         self.driver.signs.remove()
-        for queue in self._queues:
+        for queue in self._queues.values():
             queue.end()
         for job_id, keep in list(self._made.items()):
             if not keep:
