@@ -18,14 +18,14 @@ launched is left out but what waits for its back-off.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from statistics import median
 
 from wrens.core import packing as pack
-from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Stop
+from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Running, Stop
 from wrens.core.losses import UNSEEN, isolate, overdue, was_overdue
+from wrens.core.policy import Backup
+from wrens.core.stragglers import Stragglers
 from wrens.core.waiting import Waiting
 from wrens.wire import keys
 from wrens.wire.handing_on import runs
@@ -37,18 +37,10 @@ GRACE_S = 10.0
 """Seconds that a worker may be late with what it should have done by itself."""
 LONGEST_TASK_S = 7 * 24 * 3600.0
 """A task without a timeout is given up after a week; a platform's own limit is usually shorter."""
+REMEMBERED = 1000
+"""How many ends of unknown attempts are remembered; notices come late by moments, not by a thousand."""
 NEVER_BEGUN = 10
 """How often an attempt may be lost before a worker has begun it, until that is the task's failure."""
-
-
-@dataclass(slots=True)
-class _Running:
-    key: Key
-    launched_at: float
-    deadline: float
-    task_limit: float
-    """Seconds that one task may take, for the attempt as which this one may go on."""
-    overdue: bool = False
 
 
 class Machine:
@@ -82,10 +74,10 @@ class Machine:
         self._launch_s = launch_s
         self._batches: dict[Key, Batch] = {}
         self._waiting = Waiting()
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._early: dict[Key, list[Loss]] = {}
-        self._settled: dict[str, int] = {}
-        self._durations: dict[str, deque[float]] = {}
+        self._stragglers = Stragglers()
+        self._gone: OrderedDict[str, Loss | None] = OrderedDict()
         self._winding_up = False
         self._launched = 0
 
@@ -142,14 +134,12 @@ class Machine:
         """Take the backend's word that a verdict may be there, and that the worker is free or goes on."""
         running = self._running.pop(attempt, None)
         if running is None:
-            return []
+            return self._unheard_of(attempt, None)
         batch = self._batches.get(running.key)
         if batch is not None:
             batch.live.discard(attempt)
         if goes_on_as:
-            key = (running.key[0], goes_on_as.rpartition(".")[0])
-            limit = running.task_limit + GRACE_S
-            self._running[goes_on_as] = _Running(key, now, now + limit, running.task_limit)
+            self._go_on(running, goes_on_as, now)
         if batch is None:
             return []
         # Should there be no verdict in spite of what was said, the attempt counts as lost.
@@ -160,7 +150,7 @@ class Machine:
         """Take the backend's word that an attempt is over; whether it had committed is to be looked up."""
         running = self._running.pop(attempt, None)
         if running is None:
-            return []
+            return self._unheard_of(attempt, loss)
         if running.overdue:
             loss = overdue(loss, now - running.launched_at)
         batch = self._batches.get(running.key)
@@ -191,11 +181,19 @@ class Machine:
         return commands
 
     def tick(self, now: float) -> list[Command]:
-        """Say what has become due: attempts past their deadline are to be ended."""
+        """Say what has become due: attempts past their deadline are to be ended.
+
+        One of which the backend then says no word, because there is none to be had or it got lost, is taken
+        for lost a little later, or its place would stay taken for ever.
+        """
         commands: list[Command] = []
-        for attempt, running in self._running.items():
-            if now >= running.deadline and not running.overdue:
-                running.overdue = True
+        for attempt, running in list(self._running.items()):
+            if now < running.deadline:
+                continue
+            if running.overdue:
+                commands.extend(self.lost(attempt, Loss(reason="no word of it", attempt=attempt), now))
+            else:
+                running.overdue, running.deadline = True, now + GRACE_S
                 commands.append(Stop(attempt, lost=True))
         return commands
 
@@ -242,8 +240,7 @@ class Machine:
         for key in self.unsettled(job):
             del self._batches[key]
         self._waiting.forget(job)
-        self._settled.pop(job, None)
-        self._durations.pop(job, None)
+        self._stragglers.forget(job)
 
     # --- decisions ---
 
@@ -253,10 +250,6 @@ class Machine:
         if running is not None and (batch := self._batches.get(running.key)) is not None:
             batch.live.discard(attempt)
             self._waiting.add(batch)
-
-    def busy_with(self, job: str) -> bool:
-        """Whether an attempt of this job may still be writing."""
-        return any(running.key[0] == job for running in self._running.values())
 
     def attempts_of(self, job: str) -> list[str]:
         """Return the attempts of this job that are running."""
@@ -277,7 +270,7 @@ class Machine:
 
     def next_due(self, now: float) -> float | None:
         """Return when something becomes due by itself, or ``None`` when nothing will."""
-        times = [running.deadline for running in self._running.values() if not running.overdue]
+        times = [running.deadline for running in self._running.values()]
         if (due := self._waiting.next_due()) is not None:
             times.append(due)
         if self._running and any(self._batches[key].rules.backup for key in self._live_keys()):
@@ -304,7 +297,7 @@ class Machine:
         timeout = self._task_limit(batch.rules.policy)
         at_once = batch.count if sharing.after_s is None else 1
         deadline = now + START_S + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
-        self._running[attempt] = _Running(batch.key, now, deadline, timeout)
+        self._running[attempt] = Running(batch.key, now, deadline, timeout)
         return Launch(batch, attempt, sharing, look_first, backup)
 
     def _decide(self, batch: Batch, now: float) -> list[Command]:
@@ -397,46 +390,49 @@ class Machine:
         found: list[Launch] = []
         for attempt, running in list(self._running.items()):
             batch = self._batches.get(running.key)
-            if batch is None or batch.rules.backup is None or self.free == 0:
+            if batch is None or batch.rules.backup is None or batch.settling or self.free == 0:
                 continue
-            if (
-                batch.live == {attempt}
-                and not batch.settling
-                and self._slow(batch, now - running.launched_at)
-            ):
+            ran_s = now - running.launched_at
+            if batch.live == {attempt} and self._slow(batch, batch.rules.backup, ran_s):
                 found.append(self._launch(batch, now, backup=True))
         return found
 
-    def _slow(self, batch: Batch, ran_s: float) -> bool:
-        backup, done = batch.rules.backup, self._durations.get(batch.job)
-        if backup is None or not done:
-            return False
-        settled = self._settled.get(batch.job, 0)
-        total = settled + sum(self._batches[key].count for key in self.unsettled(batch.job))
-        if settled < backup.after * total:
-            return False
-        return bool(ran_s > backup.slowness * median(done) * batch.count)
+    def _slow(self, batch: Batch, backup: Backup, ran_s: float) -> bool:
+        left = sum(self._batches[key].count for key in self.unsettled(batch.job))
+        return self._stragglers.is_slow(batch.job, backup, ran_s=ran_s, tasks=batch.count, left=left)
 
     def _learn(self, batch: Batch, verdict: Verdict) -> None:
         ended = sum(count for _, count in verdict.ok) + len(verdict.failures)
-        self._settled[batch.job] = self._settled.get(batch.job, 0) + ended
         seconds = max(0.0, verdict.usage.wall_s - verdict.usage.setup_s)
-        if not ended or not verdict.usage.wall_s:
-            return
-        self.pace.learn(batch.source.function, seconds, ended)
-        self._durations.setdefault(batch.job, deque(maxlen=999)).append(seconds / ended)
+        self._stragglers.learn(batch.job, seconds, ended)
+        if verdict.usage.wall_s:
+            self.pace.learn(batch.source.function, seconds, ended)
 
     def _leave_to_its_notice(self, attempt: str, verdict: Verdict, now: float) -> None:
         """Leave an attempt alone that has committed, and whose notice of that is still on its way."""
         running = self._running[attempt]
-        for index, child in enumerate(verdict.children):
+        for child in verdict.children:
             if child.running_in:
-                key = (verdict.job, keys.child(verdict.batch, index))
-                limit = running.task_limit + GRACE_S
-                self._running[child.running_in] = _Running(key, now, now + limit, running.task_limit)
                 del self._running[attempt]
+                self._go_on(running, child.running_in, now)
                 return
         running.deadline = min(running.deadline, now + GRACE_S)
+
+    def _go_on(self, running: Running, attempt: str, now: float) -> None:
+        """Note that a worker goes on under another name, unless it is known to have ended under that."""
+        key = (running.key[0], attempt.rpartition(".")[0])
+        if attempt not in self._gone:
+            limit = running.task_limit + GRACE_S
+            self._running[attempt] = Running(key, now, now + limit, running.task_limit)
+        elif (loss := self._gone.pop(attempt)) is not None:
+            self._early.setdefault(key, []).append(loss)
+
+    def _unheard_of(self, attempt: str, loss: Loss | None) -> list[Command]:
+        """Remember the end of an attempt that is not known, should a late notice tell of its beginning."""
+        self._gone[attempt] = loss
+        if len(self._gone) > REMEMBERED:
+            self._gone.popitem(last=False)
+        return []
 
     def _stop(self, attempt: str) -> Stop:
         self._running.pop(attempt, None)

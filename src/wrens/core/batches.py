@@ -67,6 +67,18 @@ class Batch:
         return (self.job, self.name)
 
 
+@dataclass(slots=True)
+class Running:
+    """An attempt that is under way, as far as is known."""
+
+    key: Key
+    launched_at: float
+    deadline: float
+    task_limit: float
+    """Seconds that one task may take, for the attempt as which this one may go on."""
+    overdue: bool = False
+
+
 # --- commands ----------------------------------------------------------------------------------------
 
 

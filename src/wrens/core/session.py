@@ -344,7 +344,7 @@ class Session(Driving):
         """Delete one job that is done with."""
         for _ in range(len(self._trash)):
             job_id = self._trash.popleft()
-            if not self.driver.machine.busy_with(job_id):
+            if not self.driver.machine.attempts_of(job_id):
                 self._delete(job_id)
                 return
             self._trash.append(job_id)
