@@ -165,13 +165,9 @@ class Driver:
         return self._thread is not None
 
     def wait_closed(self) -> None:
-        """Wait until the driver's thread has ended and everything is tidied up."""
-        if self._thread is not threading.current_thread():
+        """Wait until the driver's thread, if it has one, has ended and everything is tidied up."""
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._closed.wait()
-
-    def closed_unstarted(self) -> None:
-        """Say that a driver that never ran is closed."""
-        self._closed.set()
 
     def join(self) -> None:
         """Wait until the driver's thread has ended."""

@@ -327,15 +327,19 @@ def put_content(store: Store, key: str, buffers: Sequence[Buffer]) -> None:
 
 
 def upload(store: Store, shipper: Shipper) -> None:
-    """Write what was pickled and is not in the store yet; what cannot be written is kept for the next try."""
-    uploads = shipper.take_uploads()
-    while uploads:
-        try:
-            put_content(store, *uploads[0])
-        except StoreError:
-            shipper.give_back(uploads)
-            raise
-        del uploads[0]
+    """Write what was pickled and is not in the store yet; what cannot be written is kept for the next try.
+
+    When it returns, everything that was pickled before is in the store, whoever wrote it.
+    """
+    with shipper.uploading:
+        uploads = shipper.take_uploads()
+        while uploads:
+            try:
+                put_content(store, *uploads[0])
+            except StoreError:
+                shipper.give_back(uploads)
+                raise
+            del uploads[0]
 
 
 def _in_words(error: Exception, call: Call) -> Exception:

@@ -310,7 +310,6 @@ class Session(Driving):
         if first and not self.driver.started:
             self.backend.close()
             self._clean_up()
-            self.driver.closed_unstarted()
         elif first and wait:
             self._finish()
         elif first:

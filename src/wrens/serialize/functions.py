@@ -96,6 +96,8 @@ class Shipper:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()
+        self.uploading = threading.Lock()
+        """Held while what :meth:`take_uploads` gave is being stored: somebody else's task may need it, too."""
         self._known: set[str] = set()
         self._uploads: list[tuple[str, list[Buffer]]] = []
         self._shipments: dict[tuple[bytes, str], Shipment] = {}
