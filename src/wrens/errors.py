@@ -406,7 +406,7 @@ class JobFailed(WrensError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # ExceptionGroup would be rebuilt from its title; this class is rebuilt from its facts.
-        return (type(self), (self.job, self.failures, self.results))
+        return (type(self), (self.job, self.failures, self.results), self.__dict__)
 
     def derive(self, excs: Sequence[Any]) -> ExceptionGroup[Any]:
         """Return a plain group of ``excs``, as ``except*`` and ``split`` need it."""

@@ -62,7 +62,7 @@ def unseal(kind: type[T], data: Buffer, key: str = "an object") -> tuple[T, memo
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
         record = decoder.decode(view[16:end])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedObject(key, str(error)) from error
     return record, view[end + padding(end) :]  # type: ignore[return-value]
 
@@ -94,5 +94,5 @@ def from_json(kind: type[T], data: Buffer, key: str = "an object") -> T:
     """
     try:
         return msgspec.json.decode(bytes(data), type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedObject(key, str(error)) from error
