@@ -11,7 +11,10 @@
 
 Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
 number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
-handed on. ``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence.
+handed on. A task may be handed on any number of times, but the name of a file has 255 bytes: a name that would
+be longer than 100 characters is ``<n>.of-<digest of the parent's name>.<i>`` instead, and its children's names
+grow from there. Every client and worker comes to the same name, from the parent's name and the child's number.
+``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from hashlib import blake2b
 from wrens.errors import BadOption
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+LONGEST_BATCH = 100
+"""Characters of a batch's name; an attempt's adds its own part, and all must fit into a file's name."""
 
 
 def digest(*parts: bytes | bytearray | memoryview) -> str:
@@ -140,8 +145,15 @@ def batch(number: int) -> str:
 
 
 def child(parent: str, index: int) -> str:
-    """Name of the ``index``-th child that the verdict of ``parent`` hands on."""
-    return f"{parent}.{index}"
+    """Name of the ``index``-th child that the verdict of ``parent`` hands on.
+
+    >>> child("00000007." + 45 * "0." + "1", 2)
+    '00000007.of-b798d436ad2f6cab2545ab59b3d60ace.2'
+    """
+    name = f"{parent}.{index}"
+    if len(name) <= LONGEST_BATCH:
+        return name
+    return f"{parent.partition('.')[0]}.of-{digest(parent.encode())}.{index}"
 
 
 def basename(key: str) -> str:
