@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+collect_ignore = ["stress"]
+"""The long runs are for ``make stress``, which names that folder."""
 SCENARIO = str(Path(__file__).parent / "scenario")
 if SCENARIO not in sys.path:
     # The modules there that are no tests are imported by tests and, because workers get the same path, by tasks.

@@ -1,0 +1,155 @@
+"""Kills, and the book-keeping that shows that they did no harm.
+
+A job's truth is the tree of its verdicts: every batch of a page has one, and so has every child that a verdict
+names. Tasks note each run with its time, so that a run after its own commit is seen.
+"""
+
+from __future__ import annotations
+
+import os
+import random  # noqa: TID251 - the kills of a test come at random, from a seed
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ledger import Ledger, doze
+
+from wrens.clock import SystemClock
+from wrens.core import reading
+from wrens.store import open_store
+from wrens.wire import keys
+
+LATENESS_S = 0.05
+"""An object's time is that of its last byte, which is a little before it has its name."""
+
+
+class Work:
+    """A task that takes a moment, notes when it is begun, and returns the square of its input."""
+
+    def __init__(self, ledger: Ledger, seconds: float) -> None:
+        self.ledger, self.seconds = ledger, seconds
+
+    def __call__(self, x: int) -> int:
+        self.ledger.note(x, SystemClock().wall())
+        doze(self.seconds)
+        return x * x
+
+
+@dataclass
+class Tree:
+    """What the verdicts of a job say together."""
+
+    settled: Counter[int] = field(default_factory=Counter)
+    committed_at: dict[int, float] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    """Batches without a verdict."""
+    stray: set[str] = field(default_factory=set)
+    """Verdicts of batches that nothing names."""
+
+
+def tree_of(folder: Path, job: str) -> Tree:
+    """Walk the verdicts of a job from its pages on."""
+    store = open_store(folder)
+    stored = reading.read_job(store, job)
+    found = Tree(stray=set(stored.verdicts))
+    todo = [row.batch for page in stored.pages for row in page.rows]
+    while todo:
+        batch = todo.pop()
+        if batch not in stored.verdicts:
+            found.missing.append(batch)
+            continue
+        found.stray.discard(batch)
+        verdict, _ = reading.read_verdict(store, job, batch)
+        at = (folder / keys.verdict(job, batch)).stat().st_mtime
+        tasks = [t for start, count in verdict.ok for t in range(start, start + count)]
+        tasks += [task for task, _ in verdict.failures]
+        found.settled.update(tasks)
+        found.committed_at.update(dict.fromkeys(tasks, at))
+        handed_on = [t for c in verdict.children for t in range(c.start, c.start + c.count)]
+        assert sorted(tasks + handed_on) == list(range(verdict.start, verdict.start + verdict.count))
+        todo += [keys.child(batch, i) for i in range(len(verdict.children))]
+    return found
+
+
+def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
+    """Check that every task is settled once and was not run after that; returns how often each was run."""
+    tree = tree_of(folder, job)
+    assert tree.missing == []
+    assert tree.stray == set()
+    assert tree.settled == dict.fromkeys(range(tasks), 1)
+    runs: Counter[int] = Counter()
+    late: list[tuple[int, float]] = []
+    for line in ledger.lines():
+        task, at = line.split()
+        runs[int(task)] += 1
+        if float(at) > tree.committed_at[int(task)] + LATENESS_S:
+            late.append((int(task), float(at) - tree.committed_at[int(task)]))
+    assert late == [], "tasks were run after they had been settled"
+    assert set(runs) == set(range(tasks)), "some tasks have a result but were never run"
+    return runs
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the worker processes of a process."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return sorted(pid for pid in found if b"wrens.worker" in _command(pid))
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def kill_some(pids: Callable[[], list[int]], *, kills: int, seed: int, pause_s: float) -> Iterator[int]:
+    """Kill processes at random, one after the other, and yield each.
+
+    Args:
+        pids: Returns those that may be killed.
+        kills: How many to kill.
+        seed: Makes the choice the same each time.
+        pause_s: Seconds between two kills on average.
+    """
+    chance = random.Random(seed)
+    done = 0
+    while done < kills:
+        doze(chance.uniform(0, 2 * pause_s))
+        alive = pids()
+        if not alive:
+            continue
+        pid = chance.choice(alive)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        done += 1
+        yield pid
+
+
+CLIENT: Any = """
+    import sys, wrens
+    from chaos import Work
+    from ledger import Ledger
+
+    store, ledger, tasks, seconds, workers = sys.argv[1], Ledger(sys.argv[2]), *map(float, sys.argv[3:])
+    try:
+        job = wrens.attach("job", store=store, max_workers=int(workers))
+    except wrens.errors.UnknownJob:
+        ex = wrens.Executor(store=store, max_workers=int(workers))
+        job = ex.options(name="job", retry=wrens.Retry(lost=100)).map_async(
+            Work(ledger, seconds), range(int(tasks))
+        )
+    print("at work", flush=True)
+    job.wait()
+    print("done", flush=True)
+    """
+"""A program that makes the job, or goes on with it: store, ledger, tasks, seconds of each, workers."""
