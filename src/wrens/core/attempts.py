@@ -23,9 +23,11 @@ from collections.abc import Iterable
 
 from wrens.core import packing as pack
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Running, Stop
+from wrens.core.deadlines import Deadlines
 from wrens.core.losses import UNSEEN, isolate, overdue, was_overdue
 from wrens.core.policy import Backup
 from wrens.core.stragglers import Stragglers
+from wrens.core.unsettled import Unsettled
 from wrens.core.waiting import Waiting
 from wrens.wire import keys
 from wrens.wire.handing_on import runs
@@ -72,9 +74,10 @@ class Machine:
         self.pace = pack.Pace()
         self._driver = driver
         self._launch_s = launch_s
-        self._batches: dict[Key, Batch] = {}
+        self._batches = Unsettled()
         self._waiting = Waiting()
         self._running: dict[str, Running] = {}
+        self._deadlines = Deadlines(self._running)
         self._early: dict[Key, list[Loss]] = {}
         self._stragglers = Stragglers()
         self._gone: OrderedDict[str, Loss | None] = OrderedDict()
@@ -105,11 +108,11 @@ class Machine:
 
     def unsettled(self, job: str) -> list[Key]:
         """Return the batches of ``job`` that have no verdict."""
-        return [key for key in self._batches if key[0] == job]
+        return self._batches.of(job)
 
     def jobs(self) -> set[str]:
         """Return the jobs that have batches without a verdict."""
-        return {key[0] for key in self._batches}
+        return self._batches.jobs()
 
     def batch(self, key: Key) -> Batch | None:
         """Return a batch that has no verdict, or ``None``."""
@@ -127,7 +130,7 @@ class Machine:
         for batch in batches:
             if batch.key in self._batches:
                 continue
-            self._batches[batch.key] = batch
+            self._batches.add(batch)
             self._waiting.add(batch)
 
     def committed(self, attempt: str, goes_on_as: str, now: float) -> list[Command]:
@@ -170,7 +173,7 @@ class Machine:
             return []
         if verdict is None:
             return self._decide(batch, now)
-        del self._batches[key]
+        self._batches.pop(key)
         self._learn(batch, verdict)
         winner = verdict.attempt if verdict.attempt in batch.live else ""
         commands: list[Command] = [self._stop(attempt) for attempt in sorted(batch.live - {winner})]
@@ -187,13 +190,13 @@ class Machine:
         for lost a little later, or its place would stay taken for ever.
         """
         commands: list[Command] = []
-        for attempt, running in list(self._running.items()):
-            if now < running.deadline:
-                continue
+        while (attempt := self._deadlines.pop(now)) is not None:
+            running = self._running[attempt]
             if running.overdue:
                 commands.extend(self.lost(attempt, Loss(reason="no word of it", attempt=attempt), now))
             else:
-                running.overdue, running.deadline = True, now + GRACE_S
+                running.overdue = True
+                self._expect(attempt, running, now + GRACE_S)
                 commands.append(Stop(attempt, lost=True))
         return commands
 
@@ -224,7 +227,7 @@ class Machine:
         """Settle as cancelled every batch that is not running, of all jobs, and what the others hand on."""
         self._winding_up = True
         commands: list[Command] = []
-        for batch in list(self._batches.values()):
+        for batch in self._batches.all():
             if not batch.live:
                 batch.cancelled.update(range(batch.start, batch.start + batch.count))
                 commands.extend(self._hand_on_cancelled(batch))
@@ -232,13 +235,13 @@ class Machine:
 
     def drop(self, key: Key) -> list[str]:
         """Forget one batch; returns its attempts that are running, which should be ended."""
-        batch = self._batches.pop(key, None)
+        batch = self._batches.pop(key)
         return [] if batch is None else sorted(batch.live)
 
     def forget(self, job: str) -> None:
         """Drop a job without settling it: its data is being deleted, or this driver leaves it."""
         for key in self.unsettled(job):
-            del self._batches[key]
+            self._batches.pop(key)
         self._waiting.forget(job)
         self._stragglers.forget(job)
 
@@ -264,18 +267,15 @@ class Machine:
             if batch is None or batch.live or batch.settling:
                 continue
             found.append(self._launch(batch, now, backup=False))
-        if self.free > 0 and not self._waiting:
+        if self.free > 0 and not self._waiting and self._batches.any_backup:
             found.extend(self._backups(now))
         return found
 
     def next_due(self, now: float) -> float | None:
         """Return when something becomes due by itself, or ``None`` when nothing will."""
-        times = [running.deadline for running in self._running.values()]
-        if (due := self._waiting.next_due()) is not None:
-            times.append(due)
-        if self._running and any(self._batches[key].rules.backup for key in self._live_keys()):
-            times.append(now + 0.25)
-        return min(times, default=None)
+        looking = now + 0.25 if self._running and self._batches.any_backup else None
+        times = (self._deadlines.next(), self._waiting.next_due(), looking)
+        return min((at for at in times if at is not None), default=None)
 
     def _launch(self, batch: Batch, now: float, *, backup: bool) -> Launch:
         # Batches of two jobs have the same names, so the number is what tells their attempts apart.
@@ -297,7 +297,7 @@ class Machine:
         timeout = self._task_limit(batch.rules.policy)
         at_once = batch.count if sharing.after_s is None else 1
         deadline = now + START_S + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
-        self._running[attempt] = Running(batch.key, now, deadline, timeout)
+        self._expect(attempt, Running(batch.key, now, deadline, timeout), deadline)
         return Launch(batch, attempt, sharing, look_first, backup)
 
     def _decide(self, batch: Batch, now: float) -> list[Command]:
@@ -359,7 +359,7 @@ class Machine:
         if running is not None and running.key == key:
             batch.live.add(child.running_in)
             batch.launches = 1
-            self._batches[key] = batch
+            self._batches.add(batch)
             return self._inherit(parent, batch)
         if child.running_in and not evidence:
             # The attempt that went on with it is another driver's, or was lost unseen.
@@ -368,7 +368,7 @@ class Machine:
         if child.count == 1 and child.losses and (child.losses >= batch.rules.lost or late):
             # It is alone only because it has taken its worker with it, and that was its last time.
             batch.settling = True
-            self._batches[key] = batch
+            self._batches.add(batch)
             return [GiveUp(batch, tuple(evidence or [UNSEEN]), late)]
         self.add([batch])
         return self._inherit(parent, batch)
@@ -398,7 +398,7 @@ class Machine:
         return found
 
     def _slow(self, batch: Batch, backup: Backup, ran_s: float) -> bool:
-        left = sum(self._batches[key].count for key in self.unsettled(batch.job))
+        left = self._batches.tasks(batch.job)
         return self._stragglers.is_slow(batch.job, backup, ran_s=ran_s, tasks=batch.count, left=left)
 
     def _learn(self, batch: Batch, verdict: Verdict) -> None:
@@ -416,14 +416,14 @@ class Machine:
                 del self._running[attempt]
                 self._go_on(running, child.running_in, now)
                 return
-        running.deadline = min(running.deadline, now + GRACE_S)
+        self._expect(attempt, running, min(running.deadline, now + GRACE_S))
 
     def _go_on(self, running: Running, attempt: str, now: float) -> None:
         """Note that a worker goes on under another name, unless it is known to have ended under that."""
         key = (running.key[0], attempt.rpartition(".")[0])
         if attempt not in self._gone:
             limit = running.task_limit + GRACE_S
-            self._running[attempt] = Running(key, now, now + limit, running.task_limit)
+            self._expect(attempt, Running(key, now, now + limit, running.task_limit), now + limit)
         elif (loss := self._gone.pop(attempt)) is not None:
             self._early.setdefault(key, []).append(loss)
 
@@ -438,8 +438,11 @@ class Machine:
         self._running.pop(attempt, None)
         return Stop(attempt, lost=False)
 
-    def _live_keys(self) -> list[Key]:
-        return [running.key for running in self._running.values() if running.key in self._batches]
+    def _expect(self, attempt: str, running: Running, deadline: float) -> None:
+        """Count with this attempt as running, until its deadline."""
+        running.deadline = deadline
+        self._running[attempt] = running
+        self._deadlines.note(attempt)
 
     @staticmethod
     def _task_limit(policy: Policy) -> float:
