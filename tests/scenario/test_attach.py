@@ -17,8 +17,9 @@ from ledger import Ledger, Stopwatch, until
 import wrens
 from wrens.core import reading
 from wrens.core.attach import attach
-from wrens.errors import JobFailed, JobIncomplete, UnknownJob
+from wrens.errors import JobFailed, JobIncomplete, StoreUnavailable, UnknownJob
 from wrens.store import open_store
+from wrens.store.faulty import Fault, FaultyStore
 from wrens.wire import keys
 
 pytestmark = pytest.mark.timeout(60)
@@ -248,6 +249,47 @@ def test_a_generator_that_raised_is_remembered(store: Path) -> None:
     with pytest.raises(LookupError, match="no more pages"):
         again.results(30)
     assert [future.result() for future in again] == list(range(5))
+
+
+def _slowly(count: int, until_set: threading.Event) -> Any:
+    """Yield numbers, a page every now and then, and end when told to."""
+    for x in range(count):
+        threading.Event().wait(0.1)
+        yield x
+    until_set.wait(30)
+
+
+def test_a_store_that_fails_for_a_moment_while_it_is_followed_costs_nothing(store: Path) -> None:
+    faulty = FaultyStore(
+        open_store(str(store)),
+        [
+            Fault("get", nth=2, key_contains="/end", times=3),
+            Fault("get", nth=3, key_contains="/pages/"),
+            Fault("get", nth=5, key_contains="/pages/"),
+            Fault("list", nth=3, key_contains="/pages/"),
+        ],
+    )
+    may_end = threading.Event()
+    with wrens.Executor(store=store, max_workers=1) as ex:
+        job = ex.options(name="job").map_async(abs, _slowly(20, may_end))
+        until(lambda: job.progress.planned >= 1)
+        other = attach("job", store=faulty, max_workers=1)
+        may_end.set()
+        assert other.results(30) == list(range(20))
+        assert job.results(30) == list(range(20))
+
+
+def test_a_store_that_goes_on_failing_while_it_is_followed_breaks_the_job(store: Path) -> None:
+    faulty = FaultyStore(open_store(str(store)), [Fault("get", nth=3, key_contains="/end", times=None)])
+    may_end = threading.Event()
+    with wrens.Executor(store=store, max_workers=1) as ex:
+        job = ex.options(name="job").map_async(abs, _slowly(3, may_end))
+        until(lambda: job.progress.planned >= 1)
+        other = attach("job", store=faulty, max_workers=1)
+        with pytest.raises(StoreUnavailable):
+            other.results(30)
+        may_end.set()
+        assert job.results(30) == list(range(3))
 
 
 # --- what attach is given -------------------------------------------------------------------------------

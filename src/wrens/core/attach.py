@@ -18,7 +18,7 @@ from wrens.core.job import Job
 from wrens.core.planning import batches_of
 from wrens.core.policy import Packing
 from wrens.core.session import Session, open_session
-from wrens.errors import WrensError
+from wrens.errors import StoreError, WrensError
 from wrens.serialize import rebuild_failure
 from wrens.store.port import Store
 from wrens.wire import keys
@@ -26,6 +26,8 @@ from wrens.wire.records import Child, Manifest, Page
 
 SILENT_S = 20.0
 """A client that has not said for so long that it reads inputs is taken for dead."""
+TROUBLE = 8
+"""How often in a row the store may fail while new pages are looked for, until the job is broken."""
 
 
 def attach(
@@ -83,6 +85,7 @@ class _Follower:
         self._stored = stored
         self._rules = _rules(stored.manifest)
         self._since = session.clock.now()
+        self._trouble = 0
         self.job: Job[Any] = Job(
             stored.manifest.job, store_url=session.store.url, driving=session, clock=session.clock
         )
@@ -146,8 +149,12 @@ class _Follower:
                 self._plan(page)
                 session.driver.take_up(self._batches(page))
             if stored.end is None and not self._abandoned():
+                self._trouble = 0
                 return
         except WrensError as error:
+            self._trouble += 1
+            if isinstance(error, StoreError) and self._trouble < TROUBLE:
+                return  # the next sweep looks again, from the first page that was not read
             self.job.break_(error)
         session.driver.watchers.remove(self._look)
         if not self._take_end():

@@ -80,17 +80,15 @@ def read_verdict(store: Store, job_id: str, batch: str) -> tuple[Verdict, memory
     return envelope.unseal(Verdict, store.get(key), key)
 
 
-def read_pages(store: Store, job_id: str, stored: Stored) -> list[Page]:
-    """Add the pages that are new to ``stored``, and return those."""
-    fresh: list[Page] = []
+def read_pages(store: Store, job_id: str, stored: Stored) -> Iterator[Page]:
+    """Add the pages that are new to ``stored``, and yield each; a failure costs none that were read before."""
     after = keys.page(job_id, stored.pages[-1].number) if stored.pages else ""
     for key in store.list(keys.pages(job_id), after=after):
         number = int(keys.basename(key))
         page, body = read_page(store, job_id, number)
         stored.pages.append(page)
         stored.bodies[number] = body
-        fresh.append(page)
-    return fresh
+        yield page
 
 
 def read_job(store: Store, job_id: str) -> Stored:
@@ -102,7 +100,8 @@ def read_job(store: Store, job_id: str) -> Stored:
     stored = Stored(read_manifest(store, job_id))
     # The end is read first: when it is there, all pages are.
     stored.end = read_end(store, job_id)
-    read_pages(store, job_id, stored)
+    for _ in read_pages(store, job_id, stored):
+        pass
     stored.verdicts = {keys.basename(key) for key in store.list(keys.verdicts(job_id))}
     return stored
 
