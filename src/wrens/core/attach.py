@@ -21,8 +21,7 @@ from wrens.core.session import Session, open_session
 from wrens.errors import StoreError, WrensError
 from wrens.serialize import rebuild_failure
 from wrens.store.port import Store
-from wrens.wire import keys
-from wrens.wire.records import Child, Manifest, Page
+from wrens.wire.records import Manifest, Page
 
 SILENT_S = 20.0
 """A client that has not said for so long that it reads inputs is taken for dead."""
@@ -129,7 +128,7 @@ class _Follower:
             self.job.settle(verdict, body)
             self._session.driver.signs.settled(verdict, batch)
             for index, child in enumerate(verdict.children):
-                todo.append(_child(batch, keys.child(batch.name, index), child))
+                todo.append(Batch.child_of(batch, index, child))
         return without
 
     def _take_end(self) -> bool:
@@ -166,20 +165,6 @@ class _Follower:
         clock = self._session.clock
         last = self._stored.manifest.made_at if beat is None else beat.at
         return clock.wall() - last > SILENT_S
-
-
-def _child(parent: Batch, name: str, child: Child) -> Batch:
-    return Batch(
-        job=parent.job,
-        name=name,
-        start=child.start,
-        count=child.count,
-        source=parent.source,
-        rules=parent.rules,
-        tries=child.tries,
-        losses=child.losses,
-        adopted=True,
-    )
 
 
 def _rules(manifest: Manifest) -> Rules:

@@ -180,7 +180,7 @@ class Machine:
         if winner:
             self._leave_to_its_notice(winner, verdict, now)
         for index, child in enumerate(verdict.children):
-            commands.extend(self._add_child(batch, keys.child(batch.name, index), child, now))
+            commands.extend(self._add_child(batch, Batch.child_of(batch, index, child), child, now))
         return commands
 
     def tick(self, now: float) -> list[Command]:
@@ -339,24 +339,12 @@ class Machine:
         children = tuple(Child(start, count, batch.tries, batch.losses) for start, count in rest)
         return [HandOn(batch, cancelled, children)]
 
-    def _add_child(self, parent: Batch, name: str, child: Child, now: float) -> list[Command]:
-        key = (parent.job, name)
-        evidence = self._early.pop(key, [])
-        batch = Batch(
-            job=parent.job,
-            name=name,
-            start=child.start,
-            count=child.count,
-            source=parent.source,
-            rules=parent.rules,
-            tries=child.tries,
-            losses=child.losses,
-            not_before=now + self._backoff(parent.rules, child),
-            adopted=parent.adopted,
-            evidence=list(evidence),
-        )
+    def _add_child(self, parent: Batch, batch: Batch, child: Child, now: float) -> list[Command]:
+        evidence = self._early.pop(batch.key, [])
+        batch.evidence.extend(evidence)
+        batch.not_before = now + self._backoff(parent.rules, child)
         running = self._running.get(child.running_in)
-        if running is not None and running.key == key:
+        if running is not None and running.key == batch.key:
             batch.live.add(child.running_in)
             batch.launches = 1
             self._batches.add(batch)

@@ -6,8 +6,10 @@ Decides fields only. What happens to a batch is :mod:`wrens.core.attempts`' busi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 from wrens.core.policy import Backup, Packing
+from wrens.wire import keys
 from wrens.wire.records import Call, Child, Loss, Policy, Sharing
 
 Key = tuple[str, str]
@@ -65,6 +67,21 @@ class Batch:
     def key(self) -> Key:
         """What the machine calls it."""
         return (self.job, self.name)
+
+    @classmethod
+    def child_of(cls, parent: Batch, index: int, child: Child) -> Self:
+        """Return the batch that a verdict of ``parent`` names as its ``index``-th child."""
+        return cls(
+            job=parent.job,
+            name=keys.child(parent.name, index),
+            start=child.start,
+            count=child.count,
+            source=parent.source,
+            rules=parent.rules,
+            tries=child.tries,
+            losses=child.losses,
+            adopted=parent.adopted,
+        )
 
 
 @dataclass(slots=True)
