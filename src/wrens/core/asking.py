@@ -39,6 +39,10 @@ class Driving:
     def step(self) -> None:
         """Do some work in the calling thread, when that is where work is done."""
 
+    def has_data(self, job_id: str) -> bool:  # noqa: ARG002
+        """Return whether a job's data is still in the store."""
+        return True
+
     def withdraw(self, job_id: str, tasks: Sequence[int] | None) -> None:
         """Cancel tasks that have not begun, or the whole job."""
 

@@ -70,6 +70,7 @@ def attach(
         max_workers=max_workers,
         observers=observers,
     )
+    session.adopt(job_id)
     session.driver.initializer = stored.manifest.initializer
     follower = _Follower(session, stored)
     follower.start()

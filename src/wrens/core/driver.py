@@ -12,6 +12,7 @@ is told to the machine and the job.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -82,9 +83,12 @@ class Driver:
         self._trouble: dict[Key, int] = {}
         self._look_again: list[tuple[float, Callable[[], list[Command]]]] = []
         self._sweep_at = clock.now() + SWEEP_S
-        self._draining = False
-        self._abandoned = False
+        self._in_process = limits.in_process
+        self._draining = self._abandoned = self._ended = self._ran_here = False
+        self._gate = threading.Lock()
+        """Held to take up a request, and to end."""
         self.watchers: list[Callable[[], None]] = []
+        self.more_may_come: Callable[[], bool] = lambda: False
         self.untidy: Callable[[], bool] = lambda: False
         self.tidy: Callable[[], None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
@@ -99,18 +103,24 @@ class Driver:
         """Have ``request`` called in the driver's thread, soon.
 
         Raises:
-            RuntimeError: in a process that was forked from the one that made the driver; threads and workers
-                do not come along.
+            RuntimeError: when the driver has ended; and in a process that was forked from the one that made
+                it, because threads and workers do not come along.
         """
         if os.getpid() != self.made_in:
             raise RuntimeError(
                 f"this executor was made in process {self.made_in} and does not work in its fork {os.getpid()}; "
                 "make an Executor there"
             )
-        self._requests.append(request)
-        if not self.backend.limits.in_process:
-            if self._thread is None:
-                self._start()
+        with self._gate:
+            if self._ended:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._requests.append(request)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._thread is None and not self._in_process:
+            self._start()
+        if not self._ended:
             self.backend.wake()
 
     def track(self, job: Job[Any], batches: Iterable[Batch], *, shared: bool = False) -> None:
@@ -143,36 +153,33 @@ class Driver:
         """Tell this job what is found of it; in the driver's thread."""
         if job.id not in self._jobs:
             self._jobs[job.id] = job
-            job.on_finished(lambda: self.post(lambda: self._retire(job)))
+            job.on_finished(lambda: self._retire_soon(job))
 
     def add_queue(self, queue: Queue) -> None:
         """Ask this queue for tasks whenever a worker is free."""
         self._queues.append(queue)
 
     def drain(self) -> None:
-        """End the driver's thread as soon as nothing is left to do."""
+        """End as soon as nothing is left to do: at once, and here, when there is no thread to do it."""
         self._draining = True
-        self.post(lambda: None)
+        with self._start_lock:
+            here = self._thread is None and not self._ran_here and (self._in_process or not self._goes_on())
+            self._ran_here = self._ran_here or here
+        if here:
+            self.run()
+        else:
+            self._wake()
 
     def abandon(self) -> None:
-        """End the driver's thread without finishing what is left."""
+        """End without finishing what is left; returns when that is done."""
         self._abandoned = True
         self.drain()
-
-    @property
-    def started(self) -> bool:
-        """Whether the driver has a thread, running or ended."""
-        return self._thread is not None
+        self.wait_closed()
 
     def wait_closed(self) -> None:
-        """Wait until the driver's thread, if it has one, has ended and everything is tidied up."""
-        if self._thread is not None and self._thread is not threading.current_thread():
+        """Wait until the driver has ended and everything is tidied up."""
+        if self._thread is not threading.current_thread():
             self._closed.wait()
-
-    def join(self) -> None:
-        """Wait until the driver's thread has ended."""
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
 
     # --- the driver's thread ---
 
@@ -184,41 +191,63 @@ class Driver:
 
     def run(self) -> None:
         """Work until drained; then close the backend. An error that nobody foresaw breaks every job."""
+        if threading.current_thread() is self._thread:
+            # Ctrl-C is for the main thread: taken by this one, it would not wake that from waiting for a result.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        error: BaseException | None = None
         try:
-            while not self._over():
+            while self._goes_on():
                 self.step()
             if self._abandoned:
-                self.break_all(RuntimeError("the executor was left before this had a result"))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, no future may wait for ever
-            self.died = error
-            self.break_all(error)
-        finally:
+                error = RuntimeError("the executor was left before this had a result")
+        except BaseException as unforeseen:  # noqa: BLE001 - whatever it is, no future may wait for ever
+            error = self.died = unforeseen
+        try:
+            with self._gate:
+                self._ended = True
             self.backend.close()
-            for job in list(self._jobs.values()):
-                self._retire(job)
+            self._let_go(error)
             self.on_exit()
+        finally:
             self._closed.set()
 
-    def _over(self) -> bool:
-        """Whether there is nothing to work for any more."""
-        return self._abandoned or (
-            self._draining
-            and not self.watchers
-            and self.machine.idle
-            and not self._requests
-            and not any(q.busy() for q in self._queues)
-        )
+    def _goes_on(self) -> bool:
+        """Whether there is, or may come, something to work for; afterwards nothing is taken up any more."""
+        if self._abandoned:
+            return False
+        if not self._draining:
+            return True
+        with self._gate:
+            self._ended = not (
+                self._requests
+                or self.watchers
+                or not self.machine.idle
+                or self.more_may_come()
+                or any(queue.busy() for queue in self._queues)
+            )
+            return not self._ended
+
+    def _let_go(self, error: BaseException | None) -> None:
+        """Tell everybody who still waits that nothing will come."""
+        while self._requests:
+            self._requests.popleft()()
+        for job in list(self._jobs.values()):
+            if error is not None:
+                job.break_(error)
+            self._retire(job)
+        for queue in self._queues:
+            if error is not None:
+                queue.fail(error)
 
     def step(self, *, wait: bool = True) -> None:
         """Do what is due, launch what is ready, and wait for the backend to see something."""
         while self._requests:
             self._requests.popleft()()
-        if self._over():
-            return
+        if self._draining or self._abandoned:
+            # What was asked for just now may have been all that there was to wait for.
+            wait = wait and self._goes_on()
         now = self._clock.now()
-        for queue in self._queues:
-            while queue.waiting and (free := self.machine.free - self.machine.waiting) > 0:
-                queue.plan(free)
+        self._plan_submitted()
         self._perform(self.machine.tick(now))
         self.launch()
         if self._requests:
@@ -239,9 +268,18 @@ class Driver:
                 self._perform(self.machine.lost(notice.attempt, notice.loss, now))
         self._look_around(self._clock.now())
 
+    def _plan_submitted(self) -> None:
+        """Give the queues of submitted calls the free places, in turns."""
+        planned = True
+        while planned:
+            planned = False
+            for queue in self._queues:
+                if queue.waiting and (free := self.machine.free - self.machine.waiting) > 0:
+                    queue.plan(-(-free // 2) if len(self._queues) > 1 else free)
+                    planned = True
+            self._queues.append(self._queues.pop(0)) if self._queues else None
+
     def _patience(self) -> float:
-        if self.backend.limits.in_process:
-            return 0.0
         now = self._clock.now()
         due = [now + 60.0]
         if not self.machine.idle:
@@ -366,6 +404,13 @@ class Driver:
             self._break(job.id, error)
             return
 
+    def _retire_soon(self, job: Job[Any]) -> None:
+        """Follow a job no longer; from any thread, and when the driver has ended at once."""
+        try:
+            self.post(lambda: self._retire(job))
+        except RuntimeError:
+            self._retire(job)
+
     def _retire(self, job: Job[Any]) -> None:
         """Follow a job no longer: it has ended, or nobody wants it any more."""
         if self._jobs.pop(job.id, None) is None:
@@ -408,13 +453,6 @@ class Driver:
         if job is not None:
             job.break_(error)
             self._retire(job)
-
-    def break_all(self, error: BaseException) -> None:
-        """Give this error to every future that has no result; when the driver's thread has ended."""
-        for job in list(self._jobs.values()):
-            job.break_(error)
-        for queue in self._queues:
-            queue.fail(error)
 
     def cancel(self, job_id: str, tasks: Sequence[int] | None) -> None:
         """Have tasks settled as cancelled, or with ``None`` a whole job; from any thread.

@@ -11,6 +11,7 @@ import concurrent.futures
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -105,6 +106,7 @@ class Executor(concurrent.futures.Executor):
         self._queue: SubmitQueue | None = None
         self._owner = True
         _open_sessions.add(self._session)
+        self._session.on_closed = partial(_open_sessions.discard, self._session)
         # Not at exit: there the sessions that are still open are waited for, as the standard library does.
         weakref.finalize(self, _forgotten, self._session).atexit = False
 
@@ -189,8 +191,6 @@ class Executor(concurrent.futures.Executor):
         """
         if self._owner:
             self._session.close(wait=wait, cancel=cancel_futures)
-            if wait:
-                _open_sessions.discard(self._session)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -298,7 +298,24 @@ class Executor(concurrent.futures.Executor):
         if buffersize is not None:
             options = options.changed({"buffersize": buffersize})
         job: Job[T] = self._session.map(fn, iterables, call, options, in_background=False)
-        return _consume(self._session, job, timeout)
+        return self._consume(job, timeout)
+
+    def _consume(self, job: Job[T], timeout: float | None) -> Iterator[T]:
+        results, session = job.stream(timeout), self._session
+        started: list[bool] = []
+
+        def values(executor: Executor) -> Iterator[T]:
+            # The argument keeps a temporary executor alive for as long as its results are consumed.
+            started.append(True)
+            try:
+                yield from results
+            finally:
+                session.leave(job)
+            del executor
+
+        iterator = values(self)
+        weakref.finalize(iterator, _dropped, session, job, started).atexit = False
+        return iterator
 
     def _check_open(self) -> None:
         if self._session.driver.died is not None:
@@ -307,16 +324,10 @@ class Executor(concurrent.futures.Executor):
             raise RuntimeError("cannot schedule new futures after shutdown")
 
 
-def _consume(session: Session, job: Job[T], timeout: float | None) -> Iterator[T]:
-    results = job.stream(timeout)
-
-    def values() -> Iterator[T]:
-        try:
-            yield from results
-        finally:
-            session.leave(job)
-
-    return values()
+def _dropped(session: Session, job: Job[Any], started: list[bool]) -> None:
+    """Delete the data of a map whose results nobody will ever look at, when it has ended."""
+    if not started:
+        job.on_finished(lambda: session.discard(job.id))
 
 
 def _check_iterables(iterables: Sequence[Any]) -> None:
@@ -339,8 +350,7 @@ def _forgotten(session: Session) -> None:
 @atexit.register
 def _close_all() -> None:
     for session in list(_open_sessions):
-        if session.driver.died is None:
-            session.close(wait=True, cancel=False)
+        session.close(wait=True, cancel=False)
 
 
 __all__ = ["Executor", "Shared"]

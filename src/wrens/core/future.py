@@ -7,6 +7,7 @@ among the inputs of other tasks, and ask the driver to withdraw its task. Does n
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from wrens.serialize import load_reference
 from wrens.wire.records import ResultRef
 
 T = TypeVar("T")
+_log = logging.getLogger("concurrent.futures")
 
 
 class Future(concurrent.futures.Future[T]):
@@ -39,6 +41,7 @@ class Future(concurrent.futures.Future[T]):
     _store_url: str = ""
     _batch: str = ""
     _on_cancel: Callable[[Future[Any]], None] | None = None
+    _has_data: Callable[[str], bool] | None = None
 
     def cancel(self) -> bool:
         """Withdraw the task if no worker has been given it yet.
@@ -71,14 +74,29 @@ class Future(concurrent.futures.Future[T]):
     # --- for the driver ---
 
     def bind(
-        self, job_id: str, task: int, store_url: str, on_cancel: Callable[[Future[Any]], None] | None
+        self,
+        job_id: str,
+        task: int,
+        store_url: str,
+        on_cancel: Callable[[Future[Any]], None] | None,
+        has_data: Callable[[str], bool] | None = None,
     ) -> None:
-        """Name the task that this future stands for, and who is to be told when it is cancelled."""
-        self.job_id, self.task, self._store_url, self._on_cancel = job_id, task, store_url, on_cancel
+        """Name the task that this future stands for.
+
+        Args:
+            job_id: Its job.
+            task: Its number.
+            store_url: Where the job is.
+            on_cancel: Who is to be told when it is cancelled.
+            has_data: Tells whether the data of a job is still there.
+        """
+        self.job_id, self.task, self._store_url = job_id, task, store_url
+        self._on_cancel, self._has_data = on_cancel, has_data
 
     def stored_in(self, store_url: str) -> bool:
         """Return whether the result is in this store, so that a worker can read it there."""
-        return bool(self._batch) and self._store_url == store_url
+        there = self._has_data is None or self._has_data(self.job_id)
+        return bool(self._batch) and there and self._store_url == store_url
 
     def begin(self) -> bool:
         """Mark the task as handed to a worker.
@@ -86,20 +104,17 @@ class Future(concurrent.futures.Future[T]):
         Returns:
             ``False`` if it has been cancelled before; those who wait for it are told then.
         """
+        # One locked section, or a cancel could come between the look and the change.
         with self._condition:
             if self._state == "RUNNING":
                 return True
-            if self._state not in {"PENDING", "CANCELLED"}:
-                return False
-        return self.set_running_or_notify_cancel()
+            return self._state in {"PENDING", "CANCELLED"} and self.set_running_or_notify_cancel()
 
     def settle(self, batch: str, value: T | None, error: BaseException | None) -> None:
         """Set the result or exception that the verdict of ``batch`` holds; a cancelled future stays so."""
-        if self.done():
+        if not self.begin():
             return
         self._batch = batch
-        if not self.running() and not self.set_running_or_notify_cancel():
-            return
         if error is not None:
             self.set_exception(error)
         else:
@@ -108,11 +123,24 @@ class Future(concurrent.futures.Future[T]):
     def settle_cancelled(self) -> None:
         """Mark the task as cancelled although a worker may have begun it: the whole job was."""
         with self._condition:
-            if self._state not in {"PENDING", "RUNNING"}:
-                return
-            self._state = "PENDING"
-        if super().cancel():
-            self.set_running_or_notify_cancel()
+            if self._state == "RUNNING":
+                self._state = "PENDING"
+            if self._state == "PENDING":
+                self._state = "CANCELLED"
+                self._condition.notify_all()
+            cancelled = self._state == "CANCELLED"
+            if cancelled:
+                self.set_running_or_notify_cancel()
+        if cancelled:
+            self._invoke_callbacks()
+
+    def _invoke_callbacks(self) -> None:
+        # As in the standard library, but a callback that calls sys.exit() must not end the driver either.
+        for callback in self._done_callbacks:  # type: ignore[attr-defined]
+            try:
+                callback(self)
+            except (Exception, SystemExit):  # noqa: BLE001 - the user's code
+                _log.exception("exception calling callback for %r", self)
 
 
 def futures_in(values: tuple[Any, ...] | list[Any]) -> Iterator[concurrent.futures.Future[Any]]:

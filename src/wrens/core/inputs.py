@@ -6,6 +6,7 @@ not decide how many tasks make a batch (:mod:`wrens.core.packing`).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sized
@@ -124,12 +125,19 @@ class Feed:
         with self._storing:
             self._end(error)
 
+    def leave(self) -> None:
+        """Read no more, without ending the job: nobody wants it, or it is left for another client."""
+        self.ended = True
+        self.over.set()
+        self._driver.signs.reading_inputs(self._job.id, going_on=False)
+
     def run(self) -> None:
         """Read the whole input, waiting whenever there is no room; for a thread of its own."""
         try:
-            while not self.ended:
+            while not (self.ended or self._job.broken):
                 self.top_up()
                 self._job.await_change(lambda: self.ended or self.room() > 0)
+            self.leave()
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would learn of it
             with self._storing:
                 self.ended = True
@@ -137,6 +145,8 @@ class Feed:
             self._job.break_(error)
         finally:
             self.over.set()
+            with contextlib.suppress(RuntimeError):  # the driver has ended
+                self._driver.post(_look_up)
 
     def _size(self, per_task: float | None) -> int:
         return pack.lazily(
@@ -186,3 +196,7 @@ class Feed:
         finally:
             self._job.ended(error=error)
             self._driver.signs.tell(lambda at: events.InputsEnded(self._job.id, len(self._job), at))
+
+
+def _look_up() -> None:
+    """Wake the driver, which may have been waiting for the end of an input."""

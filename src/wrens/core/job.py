@@ -114,6 +114,11 @@ class Job(Sequence[Future[T]], Generic[T]):
         with self._changed:
             return self._outcomes.progress
 
+    @property
+    def broken(self) -> bool:
+        """Whether the job cannot go on; :meth:`results` says why."""
+        return self._broken is not None
+
     def done(self) -> bool:
         """Return whether every task is settled and no more will come."""
         return self._broken is not None or self._outcomes.done
@@ -198,7 +203,8 @@ class Job(Sequence[Future[T]], Generic[T]):
                     raise TimeoutError(f"{given} of {len(self)} tasks of job {self.id} are settled")
         finally:
             # By identity: two that wait for news are equal as long as neither has any.
-            self._listeners = [other for other in self._listeners if other is not news]
+            with self._changed:
+                self._listeners = [other for other in self._listeners if other is not news]
 
     def cancel(self) -> None:
         """Cancel every task that has no result yet, running ones included; results are kept."""
@@ -275,7 +281,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def register(self, task: int, future: Future[T]) -> None:
         """Let a future that exists already be the one of this task."""
-        future.bind(self.id, task, self._store_url, self._withdraw)
+        future.bind(self.id, task, self._store_url, self._withdraw, self._driving.has_data)
         with self._changed:
             self._futures[task] = future
 
@@ -379,7 +385,7 @@ class Job(Sequence[Future[T]], Generic[T]):
             if future is not None:
                 return future
             future = self._futures[task] = Future()
-            future.bind(self.id, task, self._store_url, self._withdraw)
+            future.bind(self.id, task, self._store_url, self._withdraw, self._driving.has_data)
             settled = bool(self._outcomes.batch_of(task))
             begun = settled or any(start <= task < start + count for start, count in self._begun)
         if begun:

@@ -88,6 +88,8 @@ class Session(Driving):
         self.driver.untidy = lambda: bool(self._trash)
         self.driver.tidy = self._tidy
         self.driver.on_exit = self._clean_up
+        self.driver.more_may_come = lambda: any(not feed.over.is_set() for feed in self._feeders)
+        self.on_closed: Callable[[], None] = lambda: None
         self.closing = False
         self._lock = threading.Lock()
         self._stepping = threading.RLock()
@@ -110,8 +112,12 @@ class Session(Driving):
 
     def queue(self, options: Options) -> SubmitQueue:
         """Return the queue for calls of ``submit`` under these options."""
-        if options in self._queues:
+        with self._lock:
+            if options not in self._queues:
+                self._queues[options] = self._new_queue(options)
             return self._queues[options]
+
+    def _new_queue(self, options: Options) -> SubmitQueue:
         queue = SubmitQueue(
             self.driver,
             options,
@@ -119,7 +125,6 @@ class Session(Driving):
             open_job=lambda function: self._open(options, kind="submit", function=function, transient=True),
             wake=self.submitted,
         )
-        self._queues[options] = queue
         self.driver.add_queue(queue)
         return queue
 
@@ -261,18 +266,33 @@ class Session(Driving):
 
         def forget() -> None:
             self.driver.leave(job.id)
-            if not self._made.get(job.id, True):
-                self._trash.append(job.id)
+            self.discard(job.id)
 
+        if (feed := self._feeds.get(job.id)) is not None:
+            feed.leave()
         if not self.closing:
-            self.driver.post(forget)
-            self.work_off()
+            with contextlib.suppress(RuntimeError):  # closed at this moment, and deleted with everything
+                self.driver.post(forget)
+                self.work_off()
+
+    def discard(self, job_id: str) -> None:
+        """Delete a job that nobody will ask for, unless it is kept, in an idle moment."""
+        if not self._made.get(job_id, True):
+            self._trash.append(job_id)
+
+    def adopt(self, job_id: str) -> None:
+        """Count a job of another client among those whose data stays."""
+        self._made[job_id] = True
+
+    def has_data(self, job_id: str) -> bool:
+        """Return whether a job's data is still in the store."""
+        return job_id in self._made
 
     def work_off(self) -> None:
         """On a backend without processes, do all that can be done before returning to the caller."""
         if self.in_process:
             with self._stepping:
-                self.driver.step()
+                self.driver.step(wait=False)
                 while not self.driver.machine.idle or any(queue.waiting for queue in self._queues.values()):
                     self.driver.step()
 
@@ -291,53 +311,32 @@ class Session(Driving):
         """
         if self.driver.made_in != os.getpid():
             return
+        self.closing = True
         with self._lock:
-            first, self.closing = not self.closing, True
-        if cancel:
-            for queue in self._queues.values():
-                queue.cancel()
-            for feed in list(self._feeds.values()):
-                with contextlib.suppress(StoreError):
-                    feed.stop()
-            self.driver.post(self.driver.cancel_waiting)
-        for feed in list(self._feeds.values()):
-            if feed not in self._feeders:
+            queues, feeds = list(self._queues.values()), list(self._feeds.values())
+        for feed in feeds:
+            if cancel or feed not in self._feeders:
                 # Its inputs are read as results are consumed, and nobody will run what comes now.
+                error = None if cancel else RuntimeError("cannot read more inputs after shutdown")
                 with contextlib.suppress(StoreError):
-                    feed.stop(RuntimeError("cannot read more inputs after shutdown"))
-        if self.in_process:
-            self.work_off()
-        if first and not self.driver.started:
-            self.backend.close()
-            self._clean_up()
-        elif first and wait:
-            self._finish()
-        elif first:
-            threading.Thread(target=self._finish, name="wrens-closing", daemon=False).start()
+                    feed.stop(error)
+        if cancel:
+            for queue in queues:
+                queue.cancel()
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self.driver.post(self.driver.cancel_waiting)
+        self.driver.drain()
         if wait:
             self.driver.wait_closed()
-
-    def _finish(self) -> None:
-        for feed in self._feeders:
-            feed.over.wait()
-        self.driver.drain()
-        self.driver.join()
 
     def abandon(self) -> None:
         """Stop at once: workers are ended, nothing more is settled, named jobs stay to be resumed."""
         if self.driver.made_in != os.getpid():
             return
-        with self._lock:
-            self.closing = True
+        self.closing = True
         for feed in list(self._feeds.values()):
-            feed.ended = True
+            feed.leave()
         self.driver.abandon()
-        if self.driver.started:
-            self.driver.join()
-        else:
-            self.backend.close()
-            self._clean_up()
-        self.driver.break_all(RuntimeError("the executor was left before this had a result"))
 
     def _tidy(self) -> None:
         """Delete one job that is done with."""
@@ -350,16 +349,17 @@ class Session(Driving):
 
     def _clean_up(self) -> None:
         self.driver.signs.remove()
-        for queue in self._queues.values():
+        with self._lock:
+            queues = list(self._queues.values())
+        for queue in queues:
             queue.end()
         for job_id, keep in list(self._made.items()):
             if not keep:
                 self._delete(job_id)
         if self._values and not any(self._made.values()):
-            try:
+            with contextlib.suppress(StoreError):  # left for 'wrens clean'
                 self.store.delete(self._values)
-            except StoreError:
-                return  # left for 'wrens clean'
+        self.on_closed()
 
     def _delete(self, job_id: str) -> None:
         self._made.pop(job_id, None)

@@ -111,9 +111,10 @@ class Signs:
                 observer(event)
             except Exception as error:  # noqa: BLE001 - an observer is somebody else's code
                 self.observers.remove(observer)
-                warnings.warn(
-                    f"the observer {observer!r} raised {error!r} and is not called any more; "
-                    "no job is affected",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                with contextlib.suppress(Warning):  # where warnings are errors
+                    warnings.warn(
+                        f"the observer {observer!r} raised {error!r} and is not called any more; "
+                        "no job is affected",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )

@@ -69,7 +69,7 @@ class SubmitQueue:
     def add(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Take up one call; it is stored when a worker is free and the futures that it needs are done."""
         future: Future[Any] = Future()
-        future.bind("", -1, "", _tell_cancelled)
+        future.bind("", -1, "", self._cancelled)
         call = _Call(fn, args, kwargs, future)
         needed = {f for f in futures_in((*args, *kwargs.values())) if not f.done()}
         if needed:
@@ -128,6 +128,14 @@ class SubmitQueue:
                 writer.end()
 
     # --- inside ---
+
+    def _cancelled(self, future: Future[Any]) -> None:
+        """Tell those who wait for it that a call will not be made, and wait no longer for what it needs."""
+        future.begin()
+        with self._lock:
+            self._blocked.discard(future)
+        with contextlib.suppress(RuntimeError):  # the driver has ended
+            self._wake()
 
     def _enqueue(self, call: _Call) -> None:
         with self._lock:
@@ -247,11 +255,6 @@ class SubmitQueue:
             return
         if not draft.carried:
             self._driver.take_up(draft.batches)
-
-
-def _tell_cancelled(future: Future[Any]) -> None:
-    """Tell those who wait for it that a call which was still waiting will not be made."""
-    future.begin()
 
 
 def _fail(calls: list[_Call], error: BaseException) -> None:

@@ -41,6 +41,8 @@ def main(fds: tuple[int, int, int]) -> NoReturn:
         fds: Descriptors of the pipe to read, the pipe to write and the status page.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Inherited from the driver's thread, which leaves Ctrl-C to others; what tasks start should have it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     source, sink = raised(fds[0]), raised(fds[1])
     shared = mmap.mmap(fds[2], page.BYTES)
     os.close(fds[2])
