@@ -11,9 +11,6 @@ is told to the machine and the job.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -26,6 +23,7 @@ from wrens.core.asking import Queue
 from wrens.core.attempts import Machine
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
 from wrens.core.job import Job
+from wrens.core.loop import Loop
 from wrens.core.signs import Signs
 from wrens.errors import AlreadyExists, ObjectMissing, StoreError, WrensError
 from wrens.store.port import Store
@@ -42,7 +40,7 @@ IDLE_S = 0.5
 """After this long without anything to do, the driver tidies up."""
 
 
-class Driver:
+class Driver(Loop):
     """Launches attempts on one backend and reads their verdicts from one store.
 
     Args:
@@ -67,10 +65,10 @@ class Driver:
         self.store = store
         self.backend = backend
         self.id = driver_id
-        self.made_in = os.getpid()
         self.initializer = initializer
         self.signs = Signs(store, driver_id, clock=clock, observers=observers)
         limits = backend.limits
+        super().__init__(f"wrens-driver-{driver_id}", has_thread=not limits.in_process)
         # Work in this process may ask for more work while it runs, so it has no fixed number of places.
         capacity = 10_000 if limits.in_process else limits.parallelism
         self.machine = Machine(capacity=capacity, driver=driver_id, launch_s=limits.launch_s)
@@ -78,50 +76,17 @@ class Driver:
         self._jobs: dict[str, Job[Any]] = {}
         self._shared: set[str] = set()
         self._queues: list[Queue] = []
-        self._requests: deque[Callable[[], None]] = deque()
         self._cancelled: deque[tuple[str, Sequence[int] | None]] = deque()
         self._trouble: dict[Key, int] = {}
         self._look_again: list[tuple[float, Callable[[], list[Command]]]] = []
         self._sweep_at = clock.now() + SWEEP_S
-        self._in_process = limits.in_process
-        self._draining = self._abandoned = self._ended = self._ran_here = False
-        self._gate = threading.Lock()
-        """Held to take up a request, and to end."""
         self.watchers: list[Callable[[], None]] = []
         self.more_may_come: Callable[[], bool] = lambda: False
         self.untidy: Callable[[], bool] = lambda: False
         self.tidy: Callable[[], None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
-        self.died: BaseException | None = None
-        self._thread: threading.Thread | None = None
-        self._start_lock = threading.Lock()
-        self._closed = threading.Event()
 
     # --- from any thread ---
-
-    def post(self, request: Callable[[], None]) -> None:
-        """Have ``request`` called in the driver's thread, soon.
-
-        Raises:
-            RuntimeError: when the driver has ended; and in a process that was forked from the one that made
-                it, because threads and workers do not come along.
-        """
-        if os.getpid() != self.made_in:
-            raise RuntimeError(
-                f"this executor was made in process {self.made_in} and does not work in its fork {os.getpid()}; "
-                "make an Executor there"
-            )
-        with self._gate:
-            if self._ended:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            self._requests.append(request)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._thread is None and not self._in_process:
-            self._start()
-        if not self._ended:
-            self.backend.wake()
 
     def track(self, job: Job[Any], batches: Iterable[Batch], *, shared: bool = False) -> None:
         """Run these batches, which are in the store, for this job."""
@@ -159,78 +124,25 @@ class Driver:
         """Ask this queue for tasks whenever a worker is free."""
         self._queues.append(queue)
 
-    def drain(self) -> None:
-        """End as soon as nothing is left to do: at once, and here, when there is no thread to do it."""
-        self._draining = True
-        with self._start_lock:
-            here = self._thread is None and not self._ran_here and (self._in_process or not self._goes_on())
-            self._ran_here = self._ran_here or here
-        if here:
-            self.run()
-        else:
-            self._wake()
-
-    def abandon(self) -> None:
-        """End without finishing what is left; returns when that is done."""
-        self._abandoned = True
-        self.drain()
-        self.wait_closed()
-
-    def wait_closed(self) -> None:
-        """Wait until the driver has ended and everything is tidied up."""
-        if self._thread is not threading.current_thread():
-            self._closed.wait()
-
     # --- the driver's thread ---
 
-    def _start(self) -> None:
-        with self._start_lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self.run, name=f"wrens-driver-{self.id}", daemon=True)
-                self._thread.start()
+    def has_work(self) -> bool:
+        """Whether there is, or may come, something to work for."""
+        return bool(
+            self.watchers
+            or not self.machine.idle
+            or self.more_may_come()
+            or any(queue.busy() for queue in self._queues)
+        )
 
-    def run(self) -> None:
-        """Work until drained; then close the backend. An error that nobody foresaw breaks every job."""
-        if threading.current_thread() is self._thread:
-            # Ctrl-C is for the main thread: taken by this one, it would not wake that from waiting for a result.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        error: BaseException | None = None
-        try:
-            while self._goes_on():
-                self.step()
-            if self._abandoned:
-                error = RuntimeError("the executor was left before this had a result")
-        except BaseException as unforeseen:  # noqa: BLE001 - whatever it is, no future may wait for ever
-            error = self.died = unforeseen
-        try:
-            with self._gate:
-                self._ended = True
-            self.backend.close()
-            self._let_go(error)
-            self.on_exit()
-        finally:
-            self._closed.set()
+    def wake(self) -> None:
+        """Make a step that waits return; from any thread."""
+        self.backend.wake()
 
-    def _goes_on(self) -> bool:
-        """Whether there is, or may come, something to work for; afterwards nothing is taken up any more."""
-        if self._abandoned:
-            return False
-        if not self._draining:
-            return True
-        with self._gate:
-            self._ended = not (
-                self._requests
-                or self.watchers
-                or not self.machine.idle
-                or self.more_may_come()
-                or any(queue.busy() for queue in self._queues)
-            )
-            return not self._ended
-
-    def _let_go(self, error: BaseException | None) -> None:
-        """Tell everybody who still waits that nothing will come."""
-        while self._requests:
-            self._requests.popleft()()
+    def let_go(self, error: BaseException | None) -> None:
+        """End the workers, tell everybody who still waits that nothing will come, and tidy up."""
+        self.backend.close()
+        self.serve_requests()
         for job in list(self._jobs.values()):
             if error is not None:
                 job.break_(error)
@@ -238,24 +150,23 @@ class Driver:
         for queue in self._queues:
             if error is not None:
                 queue.fail(error)
+        self.on_exit()
 
     def step(self, *, wait: bool = True) -> None:
         """Do what is due, launch what is ready, and wait for the backend to see something."""
-        while self._requests:
-            self._requests.popleft()()
-        if self._draining or self._abandoned:
-            # What was asked for just now may have been all that there was to wait for.
-            wait = wait and self._goes_on()
+        self.serve_requests()
+        # What was asked for just now may have been all that there was to wait for.
+        wait = wait and self.goes_on()
         now = self._clock.now()
         self._plan_submitted()
         self._perform(self.machine.tick(now))
         self.launch()
-        if self._requests:
+        if self.requested:
             return
         patience = self._patience() if wait else 0.0
         tidying = self.machine.idle and self.untidy()
         notices = self.backend.poll(min(patience, IDLE_S) if tidying else patience)
-        if tidying and not notices and not self._requests:
+        if tidying and not notices and not self.requested:
             self.tidy()
         for notice in notices:
             now = self._clock.now()
