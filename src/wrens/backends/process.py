@@ -157,7 +157,8 @@ class Process:
 
     def loss(self, now: float, reason: str = "") -> Loss:
         """Describe what is known of the attempt that it has left without a verdict; call after its end."""
-        code = self._popen.returncode
+        # When there is a reason, it was we who ended it, and the signal would only mislead.
+        code = None if reason or self.cancelled else self._popen.returncode
         number = -code if code is not None and code < 0 else None
         started = self.page[page.SERIAL] >= self.sent
         return Loss(
