@@ -15,10 +15,10 @@ from wrens.backends.base import Backend
 from wrens.core import reading
 from wrens.core.batches import Batch, Rules
 from wrens.core.job import Job
-from wrens.core.planning import batches_of
+from wrens.core.planning import batches_of, python_version
 from wrens.core.policy import Packing
 from wrens.core.session import Session, open_session
-from wrens.errors import StoreError, WrensError
+from wrens.errors import StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
 from wrens.store.port import Store
 from wrens.wire.records import Manifest, Page
@@ -52,6 +52,7 @@ def attach(
 
     Raises:
         UnknownJob: if the store holds no such job.
+        VersionMismatch: if the job was made with another minor version of Python; nothing is settled then.
         StoreError: if the store cannot be read.
 
     >>> import tempfile
@@ -64,6 +65,7 @@ def attach(
     """
     opened = _store(store)
     stored = reading.read_job(opened, job_id)
+    _check_versions(stored.manifest)
     session = open_session(
         stored.manifest.backend if backend is None else backend,
         opened,
@@ -172,6 +174,13 @@ def _rules(manifest: Manifest) -> Rules:
     return Rules(
         policy=manifest.policy, packing=Packing(), lost=manifest.lost_tries, backoff_s=manifest.backoff_s
     )
+
+
+def _check_versions(manifest: Manifest) -> None:
+    """Refuse a job whose functions this Python could not load, before anything is launched or settled."""
+    made, here = manifest.python.rsplit(".", 1)[0], python_version()
+    if made != here:
+        raise VersionMismatch("Python", made, here, "here")
 
 
 def _store(store: str | os.PathLike[str] | Store | None) -> Store:

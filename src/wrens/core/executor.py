@@ -20,7 +20,7 @@ from wrens.backends.base import Backend
 from wrens.core.future import Future
 from wrens.core.job import Job
 from wrens.core.planning import put_content, upload
-from wrens.core.policy import Options, Packing
+from wrens.core.policy import Options, Packing, whole
 from wrens.core.session import Session, open_session
 from wrens.core.submitted import SubmitQueue
 from wrens.errors import BadOption
@@ -91,8 +91,11 @@ class Executor(concurrent.futures.Executor):
         keep: bool = False,
         observers: Sequence[events.Observer] = (),
     ) -> None:
-        if max_workers is not None and max_workers < 1:
-            raise BadOption("max_workers", f"must be greater than 0, not {max_workers}")
+        if max_workers is not None:
+            # The standard library's words: its own tests look for them.
+            if isinstance(max_workers, int) and max_workers < 1:
+                raise BadOption("max_workers", f"must be greater than 0, not {max_workers}")
+            whole("max_workers", max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}")
         self._options = Options(keep=keep)
@@ -126,6 +129,7 @@ class Executor(concurrent.futures.Executor):
         (3, 1)
         """
         self._check_open()
+        _check_callable(fn)
         if self._queue is None:
             self._queue = self._session.queue(self._options)
         future = self._queue.add(fn, args, kwargs)
@@ -215,6 +219,7 @@ class Executor(concurrent.futures.Executor):
         [1, 2]
         """
         self._check_open()
+        _check_callable(fn)
         call: Literal["one", "star"] = "one" if len(iterables) == 1 else "star"
         _check_iterables(iterables)
         return self._session.map(fn, iterables, call, self._options, in_background=True)
@@ -227,6 +232,7 @@ class Executor(concurrent.futures.Executor):
         [32]
         """
         self._check_open()
+        _check_callable(fn)
         _check_iterables(iterables)
         return self._session.map(fn, iterables, "star", self._options, in_background=True)
 
@@ -289,6 +295,7 @@ class Executor(concurrent.futures.Executor):
         buffersize: int | None = None,
     ) -> Iterator[T]:
         self._check_open()
+        _check_callable(fn)
         _check_iterables(iterables)
         if chunksize < 1:
             raise BadOption("chunksize", f"must be at least 1, not {chunksize}")
@@ -328,6 +335,11 @@ def _dropped(session: Session, job: Job[Any], started: list[bool]) -> None:
     """Delete the data of a map whose results nobody will ever look at, when it has ended."""
     if not started:
         job.on_finished(lambda: session.discard(job.id))
+
+
+def _check_callable(fn: object) -> None:
+    if not callable(fn):
+        raise TypeError(f"the first argument must be the function to be called; {fn!r} is not callable")
 
 
 def _check_iterables(iterables: Sequence[Any]) -> None:

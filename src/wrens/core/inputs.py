@@ -24,8 +24,10 @@ from wrens.wire.records import Call
 
 AHEAD = 3
 """Batches per worker that are kept stored and not yet settled."""
-UNCONSUMED = 1_000_000
-"""Tasks that may be settled and not consumed, when no buffersize is given; their results wait in the store."""
+UNCONSUMED = 100_000
+"""Tasks that may be stored and not consumed, when no buffersize is given."""
+UNCONSUMED_BYTES = 256 * 2**20
+"""And how much their inputs may take up in the store."""
 
 
 def gather(iterables: tuple[Iterable[Any], ...]) -> tuple[Iterator[Any], bool]:
@@ -102,16 +104,20 @@ class Feed:
         batches = AHEAD * self._workers if per_task is not None else 2 * self._workers
         room = batches * self._size(per_task) - (progress.planned - progress.settled)
         unconsumed = progress.planned - (progress.settled if self.consumed is None else self.consumed)
-        return min(room, (self._options.buffersize or UNCONSUMED) - unconsumed)
+        return min(room, (self._options.buffersize or self._ahead()) - unconsumed)
 
     def top_up(self) -> None:
         """Read, store and start as many tasks as there is room for."""
         with self._reading:
-            while (room := self.room()) > 0:
+            # Workers may make room as fast as it is filled, and the caller wants to go on: so much, not more.
+            budget = self.room()
+            while budget > 0 and (room := min(budget, self.room())) > 0:
                 per_task = self._driver.machine.pace.per_task(self._shipment.digest)
                 size = min(room, self._size(per_task))
+                before = self._job.progress.planned
                 if not self._read(size):
                     return
+                budget -= self._job.progress.planned - before
 
     def taken(self, tasks: int) -> None:
         """Note how many results the consumer has taken, and read on when that makes room."""
@@ -147,6 +153,13 @@ class Feed:
             self.over.set()
             with contextlib.suppress(RuntimeError):  # the driver has ended
                 self._driver.post(_look_up)
+
+    def _ahead(self) -> int:
+        """Return how many tasks may be stored and not consumed, when the user has not said it."""
+        if not self._writer.tasks:
+            return UNCONSUMED
+        mean = max(1, self._writer.nbytes // self._writer.tasks)
+        return max(2 * self._workers, min(UNCONSUMED, UNCONSUMED_BYTES // mean))
 
     def _size(self, per_task: float | None) -> int:
         return pack.lazily(

@@ -84,7 +84,7 @@ class JobWriter:
         initializer: str = "",
     ) -> None:
         self.job_id = job_id
-        self.tasks = 0
+        self.tasks = self.nbytes = 0
         self._store = store
         self._shipper = shipper
         self._options = options
@@ -199,6 +199,7 @@ class JobWriter:
         )
         self._batches += 1
         self.tasks += count
+        self.nbytes += packed.nbytes
         parts.add(row, packed.buffers)
 
     def _add_without(self, parts: _Parts, chunk: Chunk, failures: dict[int, Exception]) -> None:

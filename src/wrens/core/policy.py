@@ -43,8 +43,9 @@ class Retry:
     backoff_s: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.attempts >= 1, "Retry.attempts", f"must be at least 1, not {self.attempts}")
-        _check(self.lost >= 1, "Retry.lost", f"must be at least 1, not {self.lost}")
+        whole("Retry.attempts", self.attempts)
+        whole("Retry.lost", self.lost)
+        number("Retry.backoff_s", self.backoff_s)
         _check(self.backoff_s >= 0, "Retry.backoff_s", f"must not be negative, not {self.backoff_s}")
         for kind in self._types():
             good = isinstance(kind, type) and issubclass(kind, BaseException)
@@ -84,9 +85,11 @@ class Packing:
     most: int = 16_384
 
     def __post_init__(self) -> None:
-        _check(self.size is None or self.size >= 1, "Packing.size", f"must be at least 1, not {self.size}")
+        if self.size is not None:
+            whole("Packing.size", self.size)
+        number("Packing.target_s", self.target_s)
         _check(self.target_s > 0, "Packing.target_s", f"must be positive, not {self.target_s}")
-        _check(self.most >= 1, "Packing.most", f"must be at least 1, not {self.most}")
+        whole("Packing.most", self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Backup:
     after: float = 0.5
 
     def __post_init__(self) -> None:
+        number("Backup.slowness", self.slowness)
+        number("Backup.after", self.after)
         _check(self.slowness >= 1, "Backup.slowness", f"must be at least 1, not {self.slowness}")
         _check(0 <= self.after <= 1, "Backup.after", f"must be between 0 and 1, not {self.after}")
 
@@ -130,8 +135,8 @@ class Resources:
     memory_mb: int | None = None
 
     def __post_init__(self) -> None:
-        good = self.memory_mb is None or self.memory_mb >= 64
-        _check(good, "Resources.memory_mb", f"must be at least 64, not {self.memory_mb}")
+        if self.memory_mb is not None:
+            whole("Resources.memory_mb", self.memory_mb, least=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +179,17 @@ class Options:
         _check(
             good, "backup", f"must be a Backup or None, not {self.backup!r}", "Write backup=wrens.Backup()."
         )
-        good = self.timeout is None or self.timeout > 0
-        _check(
-            good, "timeout", f"must be positive, not {self.timeout}", "It is in seconds; None for no limit."
-        )
-        good = self.buffersize is None or self.buffersize >= 1
-        _check(good, "buffersize", f"must be at least 1, not {self.buffersize}")
+        if self.timeout is not None:
+            advice = "It is in seconds; None for no limit."
+            number("timeout", self.timeout, advice)
+            _check(self.timeout > 0, "timeout", f"must be positive, not {self.timeout}", advice)
+        if self.buffersize is not None:
+            whole("buffersize", self.buffersize)
+        for name in ("keep", "fail_fast"):
+            value = getattr(self, name)
+            _check(isinstance(value, bool), name, f"must be True or False, not {value!r}")
         if self.name is not None:
+            _check(isinstance(self.name, str), "name", f"must be text, not {self.name!r}")
             keys.check_name(self.name)
 
     def changed(self, changes: dict[str, Any]) -> Self:
@@ -205,6 +214,31 @@ class Options:
             tries=self.retry.attempts,
             memory_mb=self.resources.memory_mb,
         )
+
+
+def whole(option: str, value: object, *, least: int = 1) -> None:
+    """Refuse what is not a whole number of at least ``least``.
+
+    Raises:
+        BadOption: naming the option.
+
+    >>> whole("attempts", 3)
+    """
+    good = isinstance(value, int) and not isinstance(value, bool)
+    _check(good, option, f"must be a whole number, not {value!r}")
+    _check(isinstance(value, int) and value >= least, option, f"must be at least {least}, not {value}")
+
+
+def number(option: str, value: object, advice: str = "") -> None:
+    """Refuse what is not a number.
+
+    Raises:
+        BadOption: naming the option.
+
+    >>> number("timeout", 1.5)
+    """
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    _check(good, option, f"must be a number, not {value!r}", advice)
 
 
 def _check(good: bool, option: str, problem: str, advice: str = "") -> None:  # noqa: FBT001 - a predicate

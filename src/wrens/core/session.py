@@ -402,6 +402,10 @@ def open_session(
         BadOption: if an option cannot be.
     """
     task = current_task()
+    if backend is not None and not isinstance(backend, str) and not hasattr(backend, "launch"):
+        raise BadOption("backend", f"must be a name or a backend, not {backend!r}")
+    if store is not None and not isinstance(store, (str, os.PathLike)) and not hasattr(store, "put"):
+        raise BadOption("store", f"must be a URL, a path or a store, not {store!r}")
     if backend is None:
         backend = registry.default()
     if task is not None and backend == "local":
