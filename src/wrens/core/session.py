@@ -258,8 +258,9 @@ class Session(Driving):
         """Cancel tasks of a job; all that are left when ``tasks`` is ``None``."""
         if tasks is None and (feed := self._feeds.get(job_id)) is not None:
             feed.stop()
-        self.driver.cancel(job_id, tasks)
-        self.work_off()
+        with contextlib.suppress(RuntimeError):  # it has ended, and there is nothing left to cancel
+            self.driver.cancel(job_id, tasks)
+            self.work_off()
 
     def leave(self, job: Job[Any]) -> None:
         """Run no more of a job whose results nobody will consume, and delete it in an idle moment."""
