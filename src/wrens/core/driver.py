@@ -155,15 +155,14 @@ class Driver(Loop):
     def step(self, *, wait: bool = True) -> None:
         """Do what is due, launch what is ready, and wait for the backend to see something."""
         self.serve_requests()
-        # What was asked for just now may have been all that there was to wait for.
-        wait = wait and self.goes_on()
         now = self._clock.now()
         self._plan_submitted()
         self._perform(self.machine.tick(now))
         self.launch()
         if self.requested:
             return
-        patience = self._patience() if wait else 0.0
+        # What was asked for or planned just now, such as cancelled calls, may have been all there was to do.
+        patience = self._patience() if wait and self.goes_on() else 0.0
         tidying = self.machine.idle and self.untidy()
         notices = self.backend.poll(min(patience, IDLE_S) if tidying else patience)
         if tidying and not notices and not self.requested:
