@@ -85,10 +85,11 @@ class InlineBackend:
             self._lose(invocation, "interrupted by Ctrl-C", started=True)
             raise
         if report.lost:
-            self._lose(invocation, report.lost, started=True)
+            self._lose(invocation, report.lost, started=True, refused=report.refused)
         else:
             self._seen.append(Committed(report.attempt))
 
-    def _lose(self, invocation: Invocation, reason: str, *, started: bool) -> None:
-        loss = Loss(reason, invocation.attempt, f"{self.name} in process {os.getpid()}", started=started)
+    def _lose(self, invocation: Invocation, reason: str, *, started: bool, refused: str = "") -> None:
+        where = f"{self.name} in process {os.getpid()}"
+        loss = Loss(reason, invocation.attempt, where, started=started, refused=refused)
         self._seen.append(Lost(invocation.attempt, loss))

@@ -18,6 +18,8 @@ import threading
 from collections import deque
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from wrens.backends.base import Committed, Limits, Lost, Notice
 from wrens.backends.cpus import usable_cpus
 from wrens.backends.output import Shown
@@ -192,6 +194,7 @@ class LocalBackend:
         kept.show(whole=True)
         if notice.lost:
             loss = kept.process.loss(self._clock.now(), notice.lost)
+            loss = msgspec.structs.replace(loss, refused=notice.refused)
             self._seen.append(Lost(notice.attempt, loss))
         else:
             self._seen.append(Committed(notice.attempt))

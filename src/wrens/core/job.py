@@ -362,7 +362,8 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._await(
             lambda: task < outcomes.planned or outcomes.total is not None or self._broken is not None, None
         )
-        self._raise_if_broken()
+        if task >= outcomes.planned and outcomes.total is None:
+            self._raise_if_broken()
         return task < outcomes.planned
 
     def _rest(self, end: float | None) -> float | None:

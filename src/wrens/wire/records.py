@@ -238,6 +238,8 @@ class Loss(Struct, frozen=True, omit_defaults=True):
     memory_mb: float = 0.0
     memory_limit_mb: float = 0.0
     log: str = ""
+    refused: str = ""
+    """Name of the error with which the store refused the verdict of a worker that is well."""
     started: bool = True
     """Whether a worker is known to have begun it; a loss before that is nobody's fault."""
 

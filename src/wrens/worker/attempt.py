@@ -36,10 +36,12 @@ class Report:
     Args:
         attempt: Its name, the last one when it went on under others.
         lost: Why it left no verdict; empty when its batch has one, no matter whose.
+        refused: Name of the store's error, when that was the reason.
     """
 
     attempt: str
     lost: str = ""
+    refused: str = ""
 
 
 def run(invocation: Invocation, host: Host) -> Report:
@@ -65,7 +67,7 @@ def run(invocation: Invocation, host: Host) -> Report:
     try:
         return _carry_out(state)
     except StoreError as error:
-        return Report(state.attempt, str(error))
+        return Report(state.attempt, str(error), type(error).__name__)
     except BaseException as error:  # packing results runs the user's __reduce__
         if host.leave is None and isinstance(error, KeyboardInterrupt):
             raise

@@ -87,7 +87,7 @@ def _serve(invocation: Invocation, host: Host) -> None:
     """Run one attempt and say how it ended."""
     host.page[page.SERIAL] += 1
     report = run(invocation, host)
-    host.notify(Notice(report.attempt, lost=report.lost[:REASON]))
+    host.notify(Notice(report.attempt, lost=report.lost[:REASON], refused=report.refused))
 
 
 def _frames(fd: int) -> Iterator[bytes]:

@@ -27,13 +27,14 @@ class Setup(msgspec.Struct, frozen=True, array_like=True):
 class Notice(msgspec.Struct, frozen=True, array_like=True):
     """How an attempt ended, or under which name it goes on; ``lost`` tells why it left no verdict.
 
-    ``leaves`` says that the process is about to end itself and must not be given anything more.
+    ``refused`` names the error with which the store refused a verdict. ``leaves`` says that the process is about to end itself and must not be given anything more.
     """
 
     attempt: str
     goes_on_as: str = ""
     lost: str = ""
     leaves: bool = False
+    refused: str = ""
 
 
 class Frames:
