@@ -95,7 +95,7 @@ def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
 def workers_of(pid: int) -> list[int]:
     """Return the worker processes of a process."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
             found += map(int, (task / "children").read_text().split())
         except OSError:

@@ -89,9 +89,9 @@ def about_strangers(notice: Notice, n: int) -> list[tuple[float, Notice]]:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what makes up for a lost hint happen in a second instead of five or ten."""
-    monkeypatch.setattr("wrens.core.driver.SWEEP_S", 0.5)
-    monkeypatch.setattr("wrens.core.attempts.GRACE_S", 1.0)
+    """Let what makes up for a lost hint happen at once instead of after five or ten seconds."""
+    monkeypatch.setattr("wrens.core.driver.SWEEP_S", 0.1)
+    monkeypatch.setattr("wrens.core.attempts.GRACE_S", 0.3)
 
 
 DISTORTIONS = [

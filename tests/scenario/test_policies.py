@@ -64,7 +64,7 @@ def test_a_copy_that_is_slow_too_gets_no_third(
 ) -> None:
     def task(x: int) -> int:
         ledger.note(x)
-        doze(3.0 if x == 5 else 0.02)
+        doze(1.5 if x == 5 else 0.02)
         return x
 
     ones = ex.options(backup=wrens.Backup(), packing=wrens.Packing(size=1))
