@@ -285,8 +285,10 @@ class Driver(Loop):
         if batch is None:
             return []
         commands = self.machine.found(key, verdict, self._clock.now())
+        # Ended before anybody learns of the verdict: what is cancelled begins nothing more.
+        self.backend.cancel([command.attempt for command in commands if isinstance(command, Stop)])
         self._settle(verdict, body, batch)
-        return commands
+        return [command for command in commands if not isinstance(command, Stop)]
 
     def _commit(self, key: Key, verdict: Verdict) -> list[Command]:
         """Create a verdict of our own; whoever's is there afterwards counts."""
