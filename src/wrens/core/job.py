@@ -64,6 +64,8 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._clock = clock or SystemClock()
         self._transient = transient
         self._fail_fast = fail_fast
+        self._stopped_by: int | None = None
+        """The task whose failure has cancelled the rest."""
         self._changed = threading.Condition()
         self._outcomes = Outcomes(job_id)
         self._futures: dict[int, Future[T]] = {}
@@ -244,12 +246,13 @@ class Job(Sequence[Future[T]], Generic[T]):
             for news in self._listeners:
                 news.extend(fresh)
             futures = self._waiting_futures(fresh)
-            fail_fast = self._fail_fast and self._outcomes.any_failed
+            culprit = self._outcomes.culprit(fresh) if self._fail_fast else None
+            if culprit is not None:
+                self._fail_fast, self._stopped_by = False, culprit
             self._changed.notify_all()
         for future in futures:
             self._resolve(future)
-        if fail_fast:
-            self._fail_fast = False
+        if culprit is not None:
             self.cancel()
         if self._transient and futures:
             with self._changed:
@@ -323,7 +326,9 @@ class Job(Sequence[Future[T]], Generic[T]):
                 if segment is None and not self._outcomes.failed(task):
                     break
             if segment is None:
-                raise self._outcomes.error(task)
+                # What was cancelled because another task had failed tells of that one.
+                cause = self._stopped_by if self._outcomes.cancelled(task) else None
+                raise self._outcomes.error(task if cause is None else cause)
             values, count = segment.values(), segment.count
             segment = None
             if self.feed is not None and self.feed.counts_each:

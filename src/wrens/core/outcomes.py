@@ -7,7 +7,7 @@ mapped from their file, until one is asked for. Knows nothing of futures, thread
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,6 +145,10 @@ class Outcomes:
         """Whether this task is known to have been cancelled."""
         found = self._failures.get(task)
         return found is not None and found[0].kind == "cancelled"
+
+    def culprit(self, runs: Sequence[tuple[int, int]]) -> int | None:
+        """Return the first task of these runs that failed of its own, or ``None``."""
+        return next((start for start, _ in runs if self.failed(start) and not self.cancelled(start)), None)
 
     def batch_of(self, task: int) -> str:
         """Return the batch whose verdict settled this task, or an empty text."""

@@ -154,6 +154,8 @@ class SubmitQueue:
                 if remaining:
                     return
                 self._blocked.discard(call.future)
+            if call.future.cancelled():
+                return
             self._enqueue(call)
             self._wake()
 
