@@ -184,3 +184,58 @@ def test_long_tasks_of_one_batch_are_shared_among_the_workers(ex: wrens.Executor
     # Six seconds of work for three workers, although the first batches held several long ones.
     assert watch.seconds < 4.5
     assert len(set(pids[:6])) == 3
+
+
+# --- fail fast ------------------------------------------------------------------------------------------
+
+
+def fails_at_5(ledger: Ledger) -> Any:
+    def task(x: int) -> int:
+        ledger.note(x)
+        if x == 5:
+            raise LookupError(x)
+        doze(0.05)
+        return x
+
+    return task
+
+
+def test_fail_fast_cancels_what_is_left_and_keeps_what_is_there(ex: wrens.Executor, ledger: Ledger) -> None:
+    watch = Stopwatch()
+    job = ex.options(fail_fast=True, packing=wrens.Packing(size=2)).map_async(fails_at_5(ledger), range(500))
+    with pytest.raises(JobFailed) as caught:
+        job.results(20)
+    assert watch.seconds < 6
+    assert isinstance(caught.value.failures[5], LookupError)
+    assert len(caught.value.failures) + len(caught.value.results) == 500
+    assert len(ledger.lines()) < 100
+    assert all(x == y for x, y in caught.value.results.items())
+
+
+def test_fail_fast_stops_an_endless_input(ex: wrens.Executor, ledger: Ledger) -> None:
+    fast = ex.options(fail_fast=True)
+    with pytest.raises(JobFailed) as caught:
+        fast.map_async(fails_at_5(ledger), itertools.count()).results(20)
+    assert isinstance(caught.value.failures[5], LookupError)
+    with pytest.raises(LookupError):
+        list(fast.map(fails_at_5(ledger), itertools.count()))
+
+
+def test_fail_fast_finishes_when_nothing_fails(ex: wrens.Executor) -> None:
+    fast = ex.options(fail_fast=True)
+    assert fast.map_async(_square, range(50)).results(20) == [x * x for x in range(50)]
+    assert fast.submit(_square, 3).result(20) == 9
+
+
+def test_a_cancelled_task_is_no_failure_to_stop_for(ex: wrens.Executor, ledger: Ledger) -> None:
+    def task(x: int) -> int:
+        ledger.note(x)
+        doze(0.1)
+        return x
+
+    job = ex.options(fail_fast=True, packing=wrens.Packing(size=1)).map_async(task, range(12))
+    until(ledger.lines)
+    assert job[11].cancel()
+    with pytest.raises(JobFailed) as caught:
+        job.results(20)
+    assert set(caught.value.failures) == {11}
