@@ -118,9 +118,8 @@ def test_shutdown_waits_for_what_was_submitted(store: Path, ledger: Ledger) -> N
 def test_shutdown_without_waiting_returns_at_once_and_finishes(store: Path) -> None:
     ex = wrens.Executor(store=store, max_workers=2)
     futures = [ex.submit(lambda: doze(0.5) or 7) for _ in range(4)]
-    watch = Stopwatch()
     ex.shutdown(wait=False)
-    assert watch.seconds < 0.3
+    assert not futures[-1].done()
     with pytest.raises(RuntimeError, match="after shutdown"):
         ex.submit(same, 1)
     assert [future.result(30) for future in futures] == [7] * 4
