@@ -60,7 +60,18 @@ def test_nothing_of_an_unnamed_job_stays(store: Path) -> None:
         ex.submit(same, 1).result(30)
         list(itertools.islice(ex.map(same, itertools.count()), 5))
         assert ex.submit(len, ex.put([1, 2])).result(30) == 2
-    assert keys(store) == keys(store, "values/") == []
+    assert keys(store, "") == []
+
+
+def test_closing_takes_no_function_from_another_executor(store: Path) -> None:
+    with wrens.Executor(store=store, max_workers=1) as other:
+        with wrens.Executor(store=store, max_workers=1) as ex:
+            assert other.submit(pow, 2, 3).result(30) == 8
+            assert ex.submit(same, [same, 1]).result(30)[1] == 1
+            late = other.submit(lambda: doze(0.5) or same(2))
+        assert late.result(30) == 2
+        # Its worker is new, and finds the function nowhere but in the store.
+        assert other.submit(same, other.submit(same, 3)).result(30) == 3
 
 
 @pytest.mark.parametrize("how", ["name", "keep", "executor"])

@@ -201,7 +201,7 @@ def test_nothing_is_swept_while_a_job_may_refer_to_more(store: Store, used: tupl
 def test_a_reference_across_the_border_of_two_parts_is_found(
     store: Store, monkeypatch: pytest.MonkeyPatch, used: tuple[str, str], now: float
 ):
-    monkeypatch.setattr(cleaning, "SLICE", 40)
+    monkeypatch.setattr(cleaning, "SLICE", 50)
     assert sweep(store, now=now).keys == ()
 
 

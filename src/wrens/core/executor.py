@@ -253,8 +253,7 @@ class Executor(concurrent.futures.Executor):
             raise packed.failures[0]
         store = self._session.store
         upload(store, self._session.shipper)
-        # The session's id is part of the name, so that closing one executor cannot take another's value.
-        name = keys.digest(self._session.driver.id.encode(), *packed.buffers)
+        name = keys.content(self._session.driver.id, *packed.buffers)
         put_content(store, keys.value(name), packed.buffers)
         self._session.remember_value(keys.value(name))
         return Shared(ValueRef(store.url, name), packed.nbytes)

@@ -71,7 +71,8 @@ class Session(Driving):
                 f"is private to this process, and the workers of {backend.name!r} are other processes",
                 "Use a directory, a bucket, or Executor('inline').",
             )
-        self.shipper = Shipper()
+        driver_id = keys.new_id().rpartition("-")[2]
+        self.shipper = Shipper(owner=driver_id)
         digest = ""
         if initializer is not None:
             fn, args = initializer
@@ -81,7 +82,7 @@ class Session(Driving):
             store,
             backend,
             clock=self.clock,
-            driver_id=keys.new_id().rpartition("-")[2],
+            driver_id=driver_id,
             initializer=digest,
             observers=observers,
         )
@@ -357,9 +358,11 @@ class Session(Driving):
         for job_id, keep in list(self._made.items()):
             if not keep:
                 self._delete(job_id)
-        if self._values and not any(self._made.values()):
+        contents = [*self.shipper.made, *self._values]
+        if contents and not any(self._made.values()):
+            # They have this driver's id in their names, so nobody else's work depends on them.
             with contextlib.suppress(StoreError):  # left for 'wrens clean'
-                self.store.delete(self._values)
+                self.store.delete(contents)
         self.on_closed()
 
     def _delete(self, job_id: str) -> None:

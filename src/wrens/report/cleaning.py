@@ -29,8 +29,6 @@ SLICE = 16 * 2**20
 """How much of an object is searched at a time."""
 
 _ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
-_HEX = re.compile(rb"[0-9a-f]{32,}")
-_DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +149,10 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
     has no end and was heard of within the last hour, or one that appears while we look. Nor while an
     executor is alive, which may rely on what it has stored before.
 
-    A reference is a digest of 32 hexadecimal digits, as text: in a page's table for functions, inside of
-    pickled inputs and closures for shared values, in a function's head for its modules. So the contents of
-    pages, functions and values are searched for digests of what there is, which finds every reference
-    without unpickling anything. A wrong hit keeps an object too many, which does no harm.
+    A reference is the name of a content, as text: in a page's table for functions, inside of pickled inputs
+    and closures for shared values, in a function's head for its modules. So the contents of pages, functions
+    and values are searched for names of what there is, which finds every reference without unpickling
+    anything. A wrong hit keeps an object too many, which does no harm.
 
     Args:
         store: Where to look.
@@ -173,13 +171,13 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
     todo: list[str] = [key for job in jobs for key in _pages_and_manifest(store, job)]
     while todo and unused:
         named: set[str] = set()
-        for found_in in read_all(lambda key: _digests(store, key), todo):
+        for found_in in read_all(lambda key: _names(store, key), todo):
             named |= found_in & unused
         unused -= named
-        todo = [contents[digest] for digest in named]
+        todo = [contents[name] for name in named]
     if any(job not in jobs and job not in without for job in reading.list_jobs(store)):
         return Sweep(reason="a job was made while we looked")
-    found_keys = tuple(sorted(contents[digest] for digest in unused))
+    found_keys = tuple(sorted(contents[name] for name in unused))
     return Sweep(found_keys, nbytes_of(store, found_keys))
 
 
@@ -252,17 +250,14 @@ def _pages_and_manifest(store: Store, job_id: str) -> Iterator[str]:
     yield from store.list(keys.pages(job_id))
 
 
-def _digests(store: Store, key: str) -> set[str]:
-    """Return every run of 32 hexadecimal digits in an object."""
+def _names(store: Store, key: str) -> set[str]:
+    """Return every name of a content in an object."""
     found: set[str] = set()
     start = 0
     while True:
         part = store.get(key, start=start, length=SLICE)
-        for match in _HEX.finditer(part):
-            run = match.group().decode("ascii")
-            # A digest may stand beside other such digits, so every place in the run counts.
-            found.update(run[at : at + _DIGEST] for at in range(len(run) - _DIGEST + 1))
+        found.update(match.group().decode("ascii") for match in keys.CONTENT.finditer(part))
         if len(part) < SLICE:
             return found
-        # A digest across the border is seen whole in the next part.
-        start += SLICE - (_DIGEST - 1)
+        # A name across the border is seen whole in the next part.
+        start += SLICE - (keys.CONTENT_BYTES - 1)

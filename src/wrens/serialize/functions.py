@@ -1,6 +1,6 @@
 """Functions on their way to a worker: the driver's side.
 
-A function becomes an object that is named by its content: an envelope with a :class:`FunctionRecord` and the
+A function becomes an object that is named by its content and its owner: an envelope with a :class:`FunctionRecord` and the
 pickle. When it needs modules of the user, the record names a bundle (:mod:`wrens.serialize.bundles`).
 Decides what has to be uploaded, and when files are looked at again; uploads nothing itself.
 """
@@ -51,7 +51,7 @@ class Shipment:
     """A function that can be sent.
 
     Attributes:
-        digest: Names the object: its key is ``wire.keys.function(digest)``.
+        digest: Names the object, with its owner: its key is ``wire.keys.function(digest)``.
         name: What people call it, such as ``"mymod.resize"``.
     """
 
@@ -84,6 +84,7 @@ class Shipper:
     Args:
         clock: Measures how long a look at the files takes. With a clock that stands still they are looked
             at every time.
+        owner: Whose the objects are: a part of their names, of 8 hexadecimal digits.
 
     >>> shipper = Shipper()
     >>> shipment = shipper.function(lambda x: x + 1)
@@ -93,12 +94,14 @@ class Shipper:
     []
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, owner: str = "00000000") -> None:
         self._clock: Clock = clock or SystemClock()
+        self.owner = owner
         self._lock = threading.RLock()
         self.uploading = threading.Lock()
         """Held while what :meth:`take_uploads` gave is being stored: somebody else's task may need it, too."""
-        self._known: set[str] = set()
+        self.made: set[str] = set()
+        """The keys of all objects that were made here."""
         self._uploads: list[tuple[str, list[Buffer]]] = []
         self._shipments: dict[tuple[bytes, str], Shipment] = {}
         self._recent: dict[int, tuple[FunctionType, Snapshot, bytes, frozenset[str]]] = {}
@@ -220,7 +223,7 @@ class Shipper:
 
         name = name_of(fn)
         buffers = envelope.seal(FunctionRecord(VERSION, python_version(), name, bundle), [text])
-        digest = keys.digest(*(memoryview(part) for part in buffers))
+        digest = keys.content(self.owner, *(memoryview(part) for part in buffers))
         self._queue(digest, buffers)
         return Shipment(digest, name)
 
@@ -232,15 +235,17 @@ class Shipper:
         self._files = self._files or bundles.Files()
         ORIGINS.forget()
         made = bundles.make_bundle(modules, self._files)
-        if made.digest:
-            _own_bundles[made.digest] = os.getpid()
-            self._queue(made.digest, made.buffers)
-        return _Kept(made.digest, made.stamps)
+        name = f"{made.digest}-{self.owner}" if made.digest else ""
+        if name:
+            _own_bundles[name] = os.getpid()
+            self._queue(name, made.buffers)
+        return _Kept(name, made.stamps)
 
     def _queue(self, digest: str, buffers: list[Buffer]) -> None:
-        if digest not in self._known:
-            self._known.add(digest)
-            self._uploads.append((keys.function(digest), buffers))
+        key = keys.function(digest)
+        if key not in self.made:
+            self.made.add(key)
+            self._uploads.append((key, buffers))
 
 
 class _Kept:

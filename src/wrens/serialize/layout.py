@@ -4,7 +4,7 @@
     byte  4      version of this layout
     byte  5      kind: 1 plain, 2 each, 3 framed
     byte  6      width of an index entry: 4 or 8 bytes
-    byte  7      length of the name of the module bundle: 0 or 32
+    byte  7      length of the name of the module bundle, or 0
     bytes 8-11   items in a block (the last may hold fewer)
     bytes 12-15  length of the part that the items share: the pickle of a list of classes
     bytes 16-23  items in the pack
@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from wrens.errors import DamagedObject
+from wrens.wire import keys
 from wrens.wire.envelope import Buffer, padding
 
 VERSION = 1
@@ -97,7 +98,12 @@ def read_head(data: memoryview, key: str) -> Head:
     if magic != _MAGIC or version != VERSION:
         raise DamagedObject(key, "it does not begin as a pack of this version")
     head = Head(kind, width, per, count, length, bundle_length, common)
-    sound = kind in (PLAIN, EACH, FRAMED) and width in (4, 8) and per > 0 and bundle_length in (0, 32)
+    sound = (
+        kind in (PLAIN, EACH, FRAMED)
+        and width in (4, 8)
+        and per > 0
+        and bundle_length in (0, keys.CONTENT_BYTES)
+    )
     if not sound or (kind != PLAIN and per != 1) or head.blocks_at > length:
         raise DamagedObject(key, "the header of the pack contradicts itself")
     return head

@@ -1,7 +1,7 @@
 """The only place that spells a key of the store.
 
-    functions/<digest>                   a function, or a bundle of the modules that it needs
-    values/<digest>                      a shared value (``ex.put``)
+    functions/<digest>-<owner>           a function, or a bundle of the modules that it needs
+    values/<digest>-<owner>              a shared value (``ex.put``)
     jobs/<job>/manifest                  who made the job, with which options and versions
     jobs/<job>/pages/<n>                 a table of batches and their packed inputs
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
@@ -14,7 +14,8 @@ number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for
 handed on. A task may be handed on any number of times, but the name of a file has 255 bytes: a name that would
 be longer than 100 characters is ``<n>.of-<digest of the parent's name>.<i>`` instead, and its children's names
 grow from there. Every client and worker comes to the same name, from the parent's name and the child's number.
-``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence.
+``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence. ``<owner>`` is
+the driver that stored a content and deletes it when it closes: nobody else's work can depend on it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ import time
 from hashlib import blake2b
 
 from wrens.errors import BadOption
+
+CONTENT = re.compile(rb"[0-9a-f]{32}-[0-9a-f]{8}")
+"""The name of a content, wherever it stands."""
+CONTENT_BYTES = 41
+"""How long such a name is."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 LONGEST_BATCH = 100
@@ -41,6 +47,15 @@ def digest(*parts: bytes | bytearray | memoryview) -> str:
     for part in parts:
         state.update(part)
     return state.hexdigest()
+
+
+def content(owner: str, *parts: bytes | bytearray | memoryview) -> str:
+    """Return the name of a content that belongs to one driver.
+
+    >>> content("5c9e6960", b"ab")
+    '3dc9ae220222e2e156b2a5abb60d01c7-5c9e6960'
+    """
+    return f"{digest(*parts)}-{owner}"
 
 
 def new_id() -> str:
@@ -68,7 +83,7 @@ def check_name(name: str) -> str:
 
 
 def function(name: str) -> str:
-    """Key of a function or module bundle with this digest."""
+    """Key of a function or module bundle with this name."""
     return f"functions/{name}"
 
 
