@@ -558,10 +558,10 @@ def test_attempts_of_two_jobs_have_different_names() -> None:
     assert len(set(names)) == 2
 
 
-def test_jobs_are_served_in_the_order_in_which_they_came() -> None:
+def test_what_was_asked_for_first_is_launched_first() -> None:
     batches = [root(i, i, 1, plain(), adopted=False) for i in range(6)]
     for i, batch in enumerate(batches):
-        batch.job = "late" if i % 2 == 0 else "later"
+        batch.job, batch.turn = ("early", 1) if i % 2 == 0 else ("late", 2)
     machine = machine_with(*batches, capacity=6)
     assert [launch.batch.start for launch in machine.launches(0.0)] == [0, 2, 4, 1, 3, 5]
 

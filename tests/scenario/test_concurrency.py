@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -96,6 +97,28 @@ def test_two_executors_at_once(tmp_path: Path) -> None:
         jobs = [ex.map_async(double, range(100)) for ex in (one, two, one, two)]
         assert all(job.results(40) == [2 * x for x in range(100)] for job in jobs)
         assert two.submit(double, one.submit(double, 1)).result(30) == 4
+
+
+def test_work_is_begun_in_the_order_in_which_it_was_asked_for(tmp_path: Path, ledger: Ledger) -> None:
+    noted = ledger.noted(lambda _: doze(0.03))
+    with wrens.Executor(store=tmp_path / "store", max_workers=1) as pool:
+        ex = pool.options(packing=wrens.Packing(size=1))
+        ex.submit(doze, 0.5)
+        calls = [ex.submit(noted, f"first {i}") for i in range(5)]
+        job = ex.map_async(noted, [f"second {i}" for i in range(5)])
+        late = [ex.submit(noted, f"third {i}") for i in range(5)]
+        concurrent.futures.wait([*calls, *job, *late], 40)
+    assert ledger.lines() == [f"{when} {i}" for when in ("first", "second", "third") for i in range(5)]
+
+
+def test_an_endless_map_starves_nobody(tmp_path: Path) -> None:
+    with wrens.Executor(store=tmp_path / "store", max_workers=1) as ex:
+        endless = ex.map_async(lambda _: doze(0.01), itertools.count())
+        until(lambda: endless.progress.settled > 20)
+        calls = [ex.submit(double, i) for i in range(20)]
+        assert [call.result(20) for call in calls] == [2 * i for i in range(20)]
+        assert list(ex.map(double, range(20))) == [2 * i for i in range(20)]
+        endless.cancel()
 
 
 def test_results_can_be_awaited_in_many_threads(ex: wrens.Executor) -> None:

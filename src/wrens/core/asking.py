@@ -52,6 +52,11 @@ class Queue(Protocol):
 
     waiting: int
 
+    @property
+    def job_id(self) -> str:
+        """The job that its tasks become part of; empty before the first of them."""
+        ...
+
     def busy(self) -> bool:
         """Whether anything waits, for a worker or for something else."""
         ...

@@ -149,7 +149,7 @@ class _Follower:
             stored.end = reading.read_end(session.store, self.job.id)
             for page in reading.read_pages(session.store, self.job.id, stored):
                 self._plan(page)
-                session.driver.take_up(self._batches(page))
+                session.driver.take_up(self._batches(page), session.driver.next_turn())
             if stored.end is None and not self._abandoned():
                 self._trouble = 0
                 return

@@ -96,10 +96,9 @@ class Machine:
         """How many more attempts could run now."""
         return max(0, self.capacity - len(self._running))
 
-    @property
-    def waiting(self) -> int:
-        """How many batches are ready to be launched, about."""
-        return len(self._waiting)
+    def waiting_of(self, job: str) -> int:
+        """Return how many batches of this job are ready to be launched, about."""
+        return self._waiting.of(job)
 
     @property
     def running(self) -> int:
@@ -242,7 +241,6 @@ class Machine:
         """Drop a job without settling it: its data is being deleted, or this driver leaves it."""
         for key in self.unsettled(job):
             self._batches.pop(key)
-        self._waiting.forget(job)
         self._stragglers.forget(job)
 
     # --- decisions ---

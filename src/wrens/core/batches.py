@@ -52,6 +52,8 @@ class Batch:
     rules: Rules
     tries: int = 0
     losses: int = 0
+    turn: int = 0
+    """When it was asked for: smaller numbers are launched first."""
     not_before: float = 0.0
     adopted: bool = False
     """Somebody else may be running it: look before running."""
@@ -80,6 +82,7 @@ class Batch:
             rules=parent.rules,
             tries=child.tries,
             losses=child.losses,
+            turn=parent.turn,
             adopted=parent.adopted,
         )
 

@@ -11,6 +11,7 @@ is told to the machine and the job.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -78,6 +79,7 @@ class Driver(Loop):
         self._jobs: dict[str, Job[Any]] = {}
         self._shared: set[str] = set()
         self._queues: list[Queue] = []
+        self._turns = itertools.count(1)
         self._cancelled: deque[tuple[str, Sequence[int] | None]] = deque()
         self._trouble: dict[Key, int] = {}
         self._look_again: list[tuple[float, Callable[[], list[Command]]]] = []
@@ -92,19 +94,25 @@ class Driver(Loop):
 
     def track(self, job: Job[Any], batches: Iterable[Batch], *, shared: bool = False) -> None:
         """Run these batches, which are in the store, for this job."""
-        batches = list(batches)
+        batches, turn = list(batches), self.next_turn()
 
         def take_up() -> None:
             self.know(job)
             if shared:
                 self._shared.add(job.id)
                 self._sweep_at = 0.0
-            self.take_up(batches)
+            self.take_up(batches, turn)
 
         self.post(take_up)
 
-    def take_up(self, batches: Sequence[Batch]) -> None:
-        """Run these batches; in the driver's thread."""
+    def next_turn(self) -> int:
+        """Return a number for what is asked for now; what has a smaller one is launched first."""
+        return next(self._turns)
+
+    def take_up(self, batches: Sequence[Batch], turn: int) -> None:
+        """Run these batches when it is their turn; in the driver's thread."""
+        for batch in batches:
+            batch.turn = turn
         self.machine.add(batches)
         for batch in batches:
             if not batch.source.length:
@@ -184,12 +192,16 @@ class Driver(Loop):
         self._look_around(self._clock.now())
 
     def _plan_submitted(self) -> None:
-        """Give the queues of submitted calls the free places, in turns."""
+        """Give the queues of submitted calls the free places, in turns.
+
+        Each may have as many batches waiting as there are places: when it is their turn, they are there, and
+        all other calls still wait together, to be packed when it is known how short they are.
+        """
         planned = True
         while planned:
             planned = False
             for queue in self._queues:
-                if queue.waiting and (free := self.machine.free - self.machine.waiting) > 0:
+                if queue.waiting and (free := self.machine.free - self.machine.waiting_of(queue.job_id)) > 0:
                     queue.plan(-(-free // 2) if len(self._queues) > 1 else free)
                     planned = True
             self._queues.append(self._queues.pop(0)) if self._queues else None

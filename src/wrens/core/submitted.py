@@ -32,6 +32,7 @@ class _Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     future: Future[Any]
+    turn: int
 
 
 class SubmitQueue:
@@ -66,11 +67,16 @@ class SubmitQueue:
         self._made: tuple[Job[Any], JobWriter] | None = None
         self.waiting = 0
 
+    @property
+    def job_id(self) -> str:
+        """The job that these calls become tasks of; empty before the first of them."""
+        return self._made[0].id if self._made else ""
+
     def add(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Take up one call; it is stored when a worker is free and the futures that it needs are done."""
         future: Future[Any] = Future()
         future.bind("", -1, "", self._cancelled)
-        call = _Call(fn, args, kwargs, future)
+        call = _Call(fn, args, kwargs, future, self._driver.next_turn())
         needed = {f for f in futures_in((*args, *kwargs.values())) if not f.done()}
         if needed:
             self._block(call, needed)
@@ -236,10 +242,11 @@ class SubmitQueue:
             job.register(task, call.future)
         job.planned(len(taken))
         self._driver.signs.tell(lambda at: events.TasksPlanned(job.id, len(taken), len(chunks), at))
+        turn = min(call.turn for call in taken)
         for draft in drafts:
-            self._start(job, writer, draft)
+            self._start(job, writer, draft, turn)
 
-    def _start(self, job: Job[Any], writer: JobWriter, draft: Draft) -> None:
+    def _start(self, job: Job[Any], writer: JobWriter, draft: Draft, turn: int) -> None:
         """Store a page and run its batches; in the other order when no worker will read the page.
 
         A worker that has all it needs may begin while the page is being written. Should the client die in
@@ -247,7 +254,7 @@ class SubmitQueue:
         not be written, its futures fail and the verdicts do not count.
         """
         if draft.carried:
-            self._driver.take_up(draft.batches)
+            self._driver.take_up(draft.batches, turn)
             self._driver.launch()
         try:
             writer.store(draft)
@@ -256,7 +263,7 @@ class SubmitQueue:
             job.fail([task for b in draft.batches for task in range(b.start, b.start + b.count)], error)
             return
         if not draft.carried:
-            self._driver.take_up(draft.batches)
+            self._driver.take_up(draft.batches, turn)
 
 
 def _fail(calls: list[_Call], error: BaseException) -> None:

@@ -1,56 +1,64 @@
 """Batches that wait to be launched, in the order in which they should be.
 
-Decides the order: jobs in the order in which they came, and within a job the tasks in theirs, so that results
-come in the order in which they are consumed. A batch that waits out a back-off stands apart until then. Pure.
+Decides the order: that in which the work was asked for, and within what was asked at once the tasks in theirs,
+so that results come in the order in which they are consumed, and nothing waits for what came later. What is
+handed on keeps its turn. A batch that waits out a back-off stands apart until then. Pure.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 
 from wrens.core.batches import Batch, Key
 
+_Place = tuple[int, int, str, Key]
+
 
 class Waiting:
-    """A queue of batches, ordered by job and first task.
+    """A queue of batches, ordered by turn and first task.
 
     It never removes a batch that was settled meanwhile; whoever takes one asks whether it is still wanted.
     """
 
     def __init__(self) -> None:
-        self._ready: list[tuple[int, int, str, Key]] = []
-        self._later: list[tuple[float, int, int, str, Key]] = []
-        self._ranks: dict[str, int] = {}
-        self._next_rank = 0
+        self._ready: list[_Place] = []
+        self._later: list[tuple[float, _Place]] = []
+        self._of: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Return how many may be taken now, about."""
         return len(self._ready)
 
+    def of(self, job: str) -> int:
+        """Return how many of this job may be taken now, about."""
+        return self._of[job]
+
     def add(self, batch: Batch) -> None:
         """Let a batch wait, until its ``not_before`` if it has one."""
-        if batch.job not in self._ranks:
-            self._ranks[batch.job] = self._next_rank
-            self._next_rank += 1
-        place = (self._ranks[batch.job], batch.start, batch.name, batch.key)
+        place = (batch.turn, batch.start, batch.name, batch.key)
         if batch.not_before > 0.0:
-            heapq.heappush(self._later, (batch.not_before, *place))
+            heapq.heappush(self._later, (batch.not_before, place))
         else:
-            heapq.heappush(self._ready, place)
+            self._push(place)
 
     def come_due(self, now: float) -> None:
         """Let those join the queue whose back-off is over."""
         while self._later and self._later[0][0] <= now:
-            heapq.heappush(self._ready, heapq.heappop(self._later)[1:])
+            self._push(heapq.heappop(self._later)[1])
 
     def pop(self) -> Key:
         """Take the next one."""
-        return heapq.heappop(self._ready)[-1]
+        key = heapq.heappop(self._ready)[-1]
+        self._of[key[0]] -= 1
+        if not self._of[key[0]]:
+            del self._of[key[0]]
+        return key
 
     def next_due(self) -> float | None:
         """Return when the next back-off is over, or ``None``."""
         return self._later[0][0] if self._later else None
 
-    def forget(self, job: str) -> None:
-        """Forget a job's place."""
-        self._ranks.pop(job, None)
+    def _push(self, place: _Place) -> None:
+        heapq.heappush(self._ready, place)
+        self._of[place[-1][0]] += 1
