@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger import Ledger, Stopwatch
+from ledger import Ledger, Stopwatch, until
 
 import wrens
 from wrens.errors import JobFailed, StoreError, WrensError
@@ -218,3 +218,16 @@ def _with_url(store: Store, url: str) -> Store:
     wrapped = FaultyStore(store, [])
     wrapped.url = url
     return wrapped
+
+
+@pytest.mark.parametrize("key", ["functions/", "pages/", "/end", "lazily functions/", "lazily pages/"])
+def test_a_job_that_could_not_be_planned_leaves_its_name_free(tmp_path: Path, key: str) -> None:
+    inputs: Any = iter(range(20)) if "lazily" in key else range(20)
+    inner = open_store(tmp_path / "store")
+    store = FaultyStore(inner, [Fault("put", key_contains=key.split()[-1])])
+    with wrens.Executor(store=store, max_workers=1) as pool:
+        ex = pool.options(name="mine")
+        with pytest.raises(StoreError):
+            list(ex.map(neg, inputs))
+        until(lambda: not list(inner.list("jobs/mine/")), what="the end of what was begun")
+        assert list(ex.map(neg, range(20))) == [-x for x in range(20)]

@@ -15,9 +15,10 @@ from wrens.backends.base import Backend
 from wrens.core import reading
 from wrens.core.batches import Batch, Rules
 from wrens.core.job import Job
+from wrens.core.opening import open_session
 from wrens.core.planning import batches_of, python_version
 from wrens.core.policy import Packing
-from wrens.core.session import Session, open_session
+from wrens.core.session import Session
 from wrens.errors import StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
 from wrens.store.port import Store

@@ -19,9 +19,10 @@ from wrens import events
 from wrens.backends.base import Backend
 from wrens.core.future import Future
 from wrens.core.job import Job
+from wrens.core.opening import open_session
 from wrens.core.planning import put_content, upload
 from wrens.core.policy import Options, Packing, whole
-from wrens.core.session import Session, open_session
+from wrens.core.session import Session
 from wrens.core.submitted import SubmitQueue
 from wrens.errors import BadOption
 from wrens.serialize import load_reference, pack

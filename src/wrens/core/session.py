@@ -12,11 +12,10 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from wrens import events
-from wrens.backends import registry
 from wrens.backends.base import Backend
 from wrens.clock import Clock, SystemClock
 from wrens.core import packing as pack
@@ -27,14 +26,11 @@ from wrens.core.job import Job
 from wrens.core.planning import Chunk, JobWriter, named, upload
 from wrens.core.policy import Options
 from wrens.core.submitted import SubmitQueue
-from wrens.core.watching import watched
 from wrens.errors import BadOption, StoreError
 from wrens.serialize import Shipment, Shipper
-from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
 from wrens.wire import keys
 from wrens.wire.records import Call
-from wrens.worker.context import current_task
 
 
 class Session(Driving):
@@ -155,12 +151,29 @@ class Session(Driving):
         """
         inputs, finite = gather(iterables)
         shipment = self.ship(fn)
-        if finite and options.buffersize is None:
-            values = list(inputs)
-            job, writer = self._open(options, function=shipment.name, transient=not in_background)
-            self._plan_all(job, writer, shipment, call, values, options)
-            return job
+        values = list(inputs) if finite and options.buffersize is None else None
         job, writer = self._open(options, function=shipment.name, transient=not in_background)
+        try:
+            if values is not None:
+                self._plan_all(job, writer, shipment, call, values, options)
+            else:
+                self._feed(job, writer, shipment, call, inputs, options, in_background=in_background)
+        except BaseException:
+            self._undo(job)
+            raise
+        return job
+
+    def _feed(
+        self,
+        job: Job[Any],
+        writer: JobWriter,
+        shipment: Shipment,
+        call: Call,
+        inputs: Iterator[Any],
+        options: Options,
+        *,
+        in_background: bool,
+    ) -> None:
         feed = Feed(
             inputs,
             job=job,
@@ -185,7 +198,6 @@ class Session(Driving):
             thread = threading.Thread(target=feed.run, name=f"wrens-inputs-{job.id}", daemon=True)
             self._feeders = [other for other in self._feeders if not other.over.is_set()] + [feed]
             thread.start()
-        return job
 
     def _plan_all(
         self,
@@ -276,6 +288,14 @@ class Session(Driving):
             with contextlib.suppress(RuntimeError):  # closed at this moment, and deleted with everything
                 self.driver.post(forget)
                 self.work_off()
+
+    def _undo(self, job: Job[Any]) -> None:
+        """Delete a job that could not be planned: nobody holds it, and its name shall be free."""
+        self._made[job.id] = False
+        if job.progress.planned:
+            self.leave(job)
+        else:
+            self._delete(job.id)
 
     def discard(self, job_id: str) -> None:
         """Delete a job that nobody will ask for, unless it is kept, in an idle moment."""
@@ -388,42 +408,3 @@ class _Bound:
 
 def _nothing() -> None:
     """Wake the driver."""
-
-
-def open_session(
-    backend: str | Backend | None,
-    store: str | os.PathLike[str] | Store | None,
-    *,
-    max_workers: int | None = None,
-    initializer: tuple[Callable[..., object], tuple[Any, ...]] | None = None,
-    observers: Sequence[events.Observer] = (),
-) -> Session:
-    """Open a backend and a store by name and URL, and make a session of them.
-
-    Raises:
-        UnknownBackend: if no backend has this name.
-        StoreError: if the store cannot be opened.
-        BadOption: if an option cannot be.
-    """
-    task = current_task()
-    if backend is not None and not isinstance(backend, str) and not hasattr(backend, "launch"):
-        raise BadOption("backend", f"must be a name or a backend, not {backend!r}")
-    if store is not None and not isinstance(store, (str, os.PathLike)) and not hasattr(store, "put"):
-        raise BadOption("store", f"must be a URL, a path or a store, not {store!r}")
-    if backend is None:
-        backend = registry.default()
-    if task is not None and backend == "local":
-        # Workers of this computer have one pool; a task uses the place that it already has.
-        backend = "inline"
-    if store is None:
-        store = default_store_url() if task is None else task.store
-    if isinstance(store, (str, os.PathLike)):
-        store = open_store(store)
-    if isinstance(backend, str):
-        backend = registry.open_backend(backend, max_workers=max_workers)
-    try:
-        watching = watched(observers, in_process=backend.limits.in_process)
-        return Session(backend, store, initializer=initializer, observers=watching)
-    except BaseException:
-        backend.close()
-        raise
