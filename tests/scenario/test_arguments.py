@@ -13,7 +13,7 @@ import pytest
 from ledger import Ledger, doze, hold, until
 
 import wrens
-from wrens.errors import CannotShip
+from wrens.errors import CannotShip, JobFailed
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -30,6 +30,11 @@ def add(*numbers: Any, **named: Any) -> Any:
 
 def total(values: Any) -> Any:
     return sum(values.values() if isinstance(values, dict) else values)
+
+
+def slowly(x: int) -> int:
+    doze(0.05)
+    return x
 
 
 def fails(x: Any) -> Any:
@@ -110,6 +115,34 @@ def test_futures_among_the_inputs_of_map(ex: wrens.Executor) -> None:
     job = ex.map_async(add, [1, 2])
     assert job.wait(30)
     assert list(ex.map(add, job, [10, 10])) == [11, 12]
+
+
+def test_a_job_is_the_input_of_another_before_it_has_ended(ex: wrens.Executor) -> None:
+    first = ex.map_async(slowly, range(8))
+    second = ex.map_async(add, first, [10] * 8)
+    third = ex.map(total, [[second[0], second[7], 1], (second[1],), {"a": second[2]}])
+    assert list(third) == [10 + 17 + 1, 11, 12]
+    assert second.results(30) == list(range(10, 18))
+    assert list(ex.map(add, (future for future in ex.map_async(slowly, range(3))))) == [0, 1, 2]
+    assert list(ex.starmap(add, [(first[3], 1)])) == [4]
+
+
+def test_a_failed_input_fails_its_own_task_alone(ex: wrens.Executor) -> None:
+    cancelled = foreign()
+    cancelled.cancel()
+    inputs = [
+        ex.submit(add, 1),
+        ex.submit(fails, "first"),
+        foreign(5),
+        foreign(error=KeyError("k")),
+        cancelled,
+    ]
+    job = ex.map_async(add, inputs, [1] * 5)
+    with pytest.raises(JobFailed) as caught:
+        job.results(30)
+    assert caught.value.results == {0: 2, 2: 6}
+    kinds = {task: type(error) for task, error in caught.value.failures.items()}
+    assert kinds == {1: LookupError, 3: KeyError, 4: concurrent.futures.CancelledError}
 
 
 def test_a_future_that_nobody_waits_for_is_refused_while_it_has_no_result(

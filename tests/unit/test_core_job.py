@@ -12,7 +12,8 @@ import pytest
 
 import wrens
 from wrens.clock import SystemClock
-from wrens.core.future import Future, futures_in
+from wrens.core.chaining import futures_in
+from wrens.core.future import Future
 from wrens.core.job import Job
 from wrens.errors import Cancelled, CannotShip, JobFailed, JobIncomplete, RemoteError
 from wrens.serialize import describe_failure, pack

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from wrens.errors import CannotShip
@@ -141,14 +141,3 @@ class Future(concurrent.futures.Future[T]):
                 callback(self)
             except (Exception, SystemExit):  # noqa: BLE001 - the user's code
                 _log.exception("exception calling callback for %r", self)
-
-
-def futures_in(values: tuple[Any, ...] | list[Any]) -> Iterator[concurrent.futures.Future[Any]]:
-    """Yield the futures among arguments, and in lists, tuples and dicts that are arguments."""
-    for value in values:
-        if isinstance(value, concurrent.futures.Future):
-            yield value
-        elif type(value) in {list, tuple}:
-            yield from (item for item in value if isinstance(item, concurrent.futures.Future))
-        elif type(value) is dict:
-            yield from (item for item in value.values() if isinstance(item, concurrent.futures.Future))

@@ -15,6 +15,7 @@ from typing import Any
 from wrens import events
 from wrens.clock import Clock
 from wrens.core import packing as pack
+from wrens.core.chaining import awaited
 from wrens.core.driver import Driver
 from wrens.core.job import Job
 from wrens.core.planning import Chunk, JobWriter
@@ -181,6 +182,7 @@ class Feed:
         except Exception as error:  # noqa: BLE001 - the user's generator may raise anything
             failure = error
         self._last = max(1, len(values))
+        values = awaited(values, star=self._call == "star", store_url=self._driver.store.url)
         with self._storing:
             if self.ended:
                 return False

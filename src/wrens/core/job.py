@@ -95,11 +95,14 @@ class Job(Sequence[Future[T]], Generic[T]):
     def __getitem__(self, index: slice) -> list[Future[T]]: ...
 
     def __getitem__(self, index: int | slice) -> Future[T] | list[Future[T]]:
-        """Return the future of one task, or a list of them for a slice."""
+        """Return the future of one task, or a list of those that there are now for a slice.
+
+        A task whose input is still being read is waited for.
+        """
         if isinstance(index, slice):
             return [self._future(task) for task in range(*index.indices(len(self)))]
         task = index + len(self) if index < 0 else index
-        if not 0 <= task < len(self):
+        if task < 0 or not self._exists(task):
             raise IndexError(f"job {self.id} has {len(self)} tasks; there is no task {index}")
         return self._future(task)
 

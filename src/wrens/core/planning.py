@@ -19,6 +19,7 @@ from typing import Any, Literal
 from wrens import __version__
 from wrens.clock import Clock
 from wrens.core.batches import Batch, Rules, Source
+from wrens.core.chaining import FailedInput
 from wrens.core.policy import Options
 from wrens.errors import AlreadyExists, BadOption, CannotShip, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
@@ -212,7 +213,7 @@ class JobWriter:
             if good:
                 self._add(parts, Chunk(chunk.shipment, chunk.call, good))
                 good = []
-            failure = describe_failure(_in_words(failures[index], chunk.call), kind="user")
+            failure = describe_failure(_in_words(failures[index], value, chunk.call), kind="user")
             row = Row(keys.batch(self._batches), self.tasks, 1, chunk.shipment.digest, chunk.call, 0, 0)
             self._refuse(row, failure)
             parts.add(row, [])
@@ -343,8 +344,10 @@ def upload(store: Store, shipper: Shipper) -> None:
             del uploads[0]
 
 
-def _in_words(error: Exception, call: Call) -> Exception:
-    """Say where the offender is in the words of the caller: ``args[0]``, not "the first of the first"."""
+def _in_words(error: Exception, value: Any, call: Call) -> BaseException:
+    """Say what is wrong with an input, in the words of the caller: ``args[0]``, not "the first of the first"."""
+    if isinstance(value, FailedInput):
+        return value.error
     if call != "apply" or not isinstance(error, CannotShip):
         return error
     for index, name in (("[0]", "args"), ("[1]", "kwargs")):

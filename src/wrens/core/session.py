@@ -20,6 +20,7 @@ from wrens.backends.base import Backend
 from wrens.clock import Clock, SystemClock
 from wrens.core import packing as pack
 from wrens.core.asking import Driving
+from wrens.core.chaining import any_input_with_future
 from wrens.core.driver import Driver
 from wrens.core.inputs import Feed, gather
 from wrens.core.job import Job
@@ -150,9 +151,13 @@ class Session(Driving):
                 reads it.
         """
         inputs, finite = gather(iterables)
+        transient = not in_background
         shipment = self.ship(fn)
         values = list(inputs) if finite and options.buffersize is None else None
-        job, writer = self._open(options, function=shipment.name, transient=not in_background)
+        if values is not None and any_input_with_future(values, star=call == "star"):
+            # Somebody has to wait for them, and that is not the caller.
+            inputs, values, in_background = iter(values), None, True
+        job, writer = self._open(options, function=shipment.name, transient=transient)
         try:
             if values is not None:
                 self._plan_all(job, writer, shipment, call, values, options)

@@ -17,8 +17,9 @@ from typing import Any
 
 from wrens import events
 from wrens.core import packing as pack
+from wrens.core.chaining import any_future, failure_in, futures_in, settled
 from wrens.core.driver import Driver
-from wrens.core.future import Future, futures_in
+from wrens.core.future import Future
 from wrens.core.job import Job
 from wrens.core.planning import Chunk, Draft, JobWriter
 from wrens.core.policy import Options
@@ -77,8 +78,8 @@ class SubmitQueue:
         future: Future[Any] = Future()
         future.bind("", -1, "", self._cancelled)
         call = _Call(fn, args, kwargs, future, self._driver.next_turn())
-        needed = {f for f in futures_in((*args, *kwargs.values())) if not f.done()}
-        if needed:
+        arguments = (*args, *kwargs.values())
+        if any_future(arguments) and (needed := {f for f in futures_in(arguments) if not f.done()}):
             self._block(call, needed)
         else:
             self._enqueue(call)
@@ -202,29 +203,17 @@ class SubmitQueue:
         return calls
 
     def _resolve(self, call: _Call) -> bool:
-        """Replace futures of elsewhere by their values; a failed one fails the call."""
-        for future in futures_in((*call.args, *call.kwargs.values())):
-            error = _error_of(future)
-            if error is not None:
-                call.future.settle("", None, error)
-                return False
-
-        def value(arg: Any) -> Any:
-            if isinstance(arg, concurrent.futures.Future) and not self._in_store(arg):
-                return arg.result()
-            if type(arg) in {list, tuple}:
-                return type(arg)(value(item) for item in arg)
-            if type(arg) is dict:
-                return {key: value(item) for key, item in arg.items()}
-            return arg
-
-        if any(True for _ in futures_in((*call.args, *call.kwargs.values()))):
-            call.args = tuple(value(arg) for arg in call.args)
-            call.kwargs = {key: value(arg) for key, arg in call.kwargs.items()}
+        """Replace futures by what can be sent; a failed one fails the call."""
+        arguments = (*call.args, *call.kwargs.values())
+        if not any_future(arguments):
+            return True
+        if (error := failure_in(arguments)) is not None:
+            call.future.settle("", None, error)
+            return False
+        url = self._driver.store.url
+        call.args = tuple(settled(each, url) for each in call.args)
+        call.kwargs = {key: settled(each, url) for key, each in call.kwargs.items()}
         return True
-
-    def _in_store(self, future: concurrent.futures.Future[Any]) -> bool:
-        return isinstance(future, Future) and future.stored_in(self._driver.store.url)
 
     def _store(self, chunks: list[Chunk], taken: list[_Call]) -> None:
         try:
@@ -269,9 +258,3 @@ class SubmitQueue:
 def _fail(calls: list[_Call], error: BaseException) -> None:
     for call in calls:
         call.future.settle("", None, error)
-
-
-def _error_of(future: concurrent.futures.Future[Any]) -> BaseException | None:
-    if future.cancelled():
-        return concurrent.futures.CancelledError("a future among the arguments was cancelled")
-    return future.exception()
