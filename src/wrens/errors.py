@@ -251,10 +251,27 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError, ConnectionError):
-    """The store did not answer, or asked to slow down; another try may succeed."""
+    """The store did not answer, or asked to slow down; another try may succeed.
+
+    Args:
+        sent: Whether a request may have arrived there. Without a connection none has, and a write is certain
+            not to have happened.
+    """
 
     problem = "the store did not answer properly"
     advice = "wrens tried again as often as its policy allows; look at the network and the service."
+
+    def __init__(
+        self, action: str, key: str = "", store: str = "", reason: str = "", *, sent: bool = True
+    ) -> None:
+        super().__init__(action, key, store, reason)
+        self.sent = sent
+        if not sent:
+            self.problem = "the store cannot be reached"
+            self.advice = (
+                "Nothing was sent, so nothing was changed there. Check the network, that the service runs, and "
+                "its address: the URL's ?endpoint=... or AWS_ENDPOINT_URL name it when it is not the vendor's."
+            )
 
 
 class VersionMismatch(WrensError):
