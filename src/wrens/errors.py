@@ -198,8 +198,11 @@ class StoreError(WrensError, OSError):
         self.action, self.key, self.store, self.reason = action, key, store, reason
 
     def __str__(self) -> str:
+        store = self.store or "the store"
+        if self.action == "open":
+            return _lines(f"cannot open {store}: {self.problem}", self.reason, self.advice)
         return _lines(
-            f"{self.action} {self.key or '(the whole store)'} in {self.store or 'the store'}: {self.problem}",
+            f"{self.action} {self.key or '(the whole store)'} in {store}: {self.problem}",
             f"the store says: {self.reason}" if self.reason else "",
             self.advice,
         )

@@ -23,7 +23,7 @@ _SETTINGS = ("endpoint", "region", "virtual_hosted_style_request", "skip_signatu
 """What a URL's query may say. Nothing secret: URLs are shown, logged and sent to workers."""
 # More than the vendors allow today: old buckets have capitals and underscores, Azure has $root.
 _BUCKET = re.compile(r"[A-Za-z0-9$_-][A-Za-z0-9$._-]*")
-_NEARLY = re.compile(r"\s*(file|memory|s3|gs|az):/*(.*?)\s*", re.DOTALL)
+_NEARLY = re.compile(r"\s*(file|memory|s3|gs|az):/*(.*?)\s*", re.DOTALL | re.IGNORECASE)
 _WINDOWS = re.compile(r"/?[A-Za-z]:[\\/]|\\\\")
 
 
@@ -38,16 +38,19 @@ def checked_path(path: str) -> str:
     >>> checked_path("s3:/bucket/x")
     Traceback (most recent call last):
         ...
-    wrens.errors.BadStoreURL: open (the whole store) in s3:/bucket/x: this URL names no store
-      the store says: did you mean s3://bucket/x?
+    wrens.errors.BadStoreURL: cannot open s3:/bucket/x: this URL names no store
+      did you mean s3://bucket/x?
     ...
     """
     nearly = _NEARLY.fullmatch(path)
     if nearly:
-        scheme, rest = nearly.groups()
+        scheme, rest = nearly.group(1).lower(), nearly.group(2)
         raise _bad(path, f"did you mean {scheme}:{'///' if scheme == 'file' else '//'}{rest}?")
-    if not path.strip():
+    bare = path.strip()
+    if not bare:
         raise _bad(path, "it is empty; leave the store out for the default, or name a directory")
+    if path[0].isspace() and (bare[0] in "/~" or SCHEME.match(bare)):
+        raise _bad(path, f"it begins with a space; did you mean {bare}?")
     if "\0" in path:
         raise _bad(path, "a path cannot hold a NUL character; leave it out")
     if _WINDOWS.match(path):
