@@ -72,7 +72,9 @@ def test_a_store_that_refuses_in_mid_job(
         with pytest.raises(error, match=f"injected {kind}") as caught:
             job.results(BOUND_S)
         kept = {t for t in range(TASKS) if job[t].done() and job[t].exception() is None}
-        assert kept == settled(tmp_path / "store"), "results that are in the store are not taken back"
+        # Another worker may have left results that nobody had read yet when the job stopped.
+        there = settled(tmp_path / "store")
+        assert kept == there if workers == 1 else kept <= there
         assert [job[t].result() for t in sorted(kept)] == sorted(kept)
     assert watch.seconds < BOUND_S
     told = "\n".join([str(caught.value), *caught.value.__notes__])
