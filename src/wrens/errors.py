@@ -198,8 +198,11 @@ class StoreError(WrensError, OSError):
         self.action, self.key, self.store, self.reason = action, key, store, reason
 
     def __str__(self) -> str:
+        store = self.store or "the store"
+        if self.action == "open":
+            return _lines(f"cannot open {store}: {self.problem}", self.reason, self.advice)
         return _lines(
-            f"{self.action} {self.key or '(the whole store)'} in {self.store or 'the store'}: {self.problem}",
+            f"{self.action} {self.key or '(the whole store)'} in {store}: {self.problem}",
             f"the store says: {self.reason}" if self.reason else "",
             self.advice,
         )
@@ -251,10 +254,27 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError, ConnectionError):
-    """The store did not answer, or asked to slow down; another try may succeed."""
+    """The store did not answer, or asked to slow down; another try may succeed.
+
+    Args:
+        sent: Whether a request may have arrived there. Without a connection none has, and a write is certain
+            not to have happened.
+    """
 
     problem = "the store did not answer properly"
     advice = "wrens tried again as often as its policy allows; look at the network and the service."
+
+    def __init__(
+        self, action: str, key: str = "", store: str = "", reason: str = "", *, sent: bool = True
+    ) -> None:
+        super().__init__(action, key, store, reason)
+        self.sent = sent
+        if not sent:
+            self.problem = "the store cannot be reached"
+            self.advice = (
+                "Nothing was sent, so nothing was changed there. Check the network, that the service runs, and "
+                "its address: the URL's ?endpoint=... or AWS_ENDPOINT_URL name it when it is not the vendor's."
+            )
 
 
 class VersionMismatch(WrensError):

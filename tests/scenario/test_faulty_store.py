@@ -114,7 +114,7 @@ def calls_of(program: Callable[[wrens.Executor], None], folder: Path) -> int:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "full"])
 def test_a_fault_at_every_step_of_the_client(tmp_path: Path, program: Any, kind: Any) -> None:
     for nth in range(1, calls_of(program, tmp_path / "0") + 1):
         inner = open_store(tmp_path / str(nth))
@@ -130,11 +130,12 @@ def test_a_patient_store_hides_a_fault_at_every_step(tmp_path: Path, program: An
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_store_that_is_gone_from_some_step_on(tmp_path: Path, program: Any) -> None:
+@pytest.mark.parametrize("kind", ["error", "full", "denied"])
+def test_a_store_that_is_gone_from_some_step_on(tmp_path: Path, program: Any, kind: Any) -> None:
     last = calls_of(program, tmp_path / "0")
     for nth in sorted({1, 2, 3, last // 2, last - 1}):
         inner = open_store(tmp_path / str(nth))
-        survive("inline", FaultyStore(inner, [Fault(nth=nth, times=None)]), program)
+        survive("inline", FaultyStore(inner, [Fault(nth=nth, kind=kind, times=None)]), program)
 
 
 @pytest.mark.parametrize("action", ["put", "get"])

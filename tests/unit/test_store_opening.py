@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import wrens
 import wrens.store.opening as opening
 from wrens.errors import BadStoreURL, StoreDenied
 from wrens.store import Fault, default_store_url, open_store, register_scheme
@@ -52,9 +53,31 @@ def test_a_directory_in_all_its_spellings(tmp_path: Path, monkeypatch: pytest.Mo
         store = open_store(address)
         assert isinstance(store, DirectoryStore)
         assert store.url == url, address
-    odd = open_store("with space?")
-    odd.put("k", b"v")
-    assert bytes(open_store(odd.url).get("k")) == b"v"
+
+
+# Only some systems take names that are no text.
+NO_TEXT = "\udcff" if sys.platform == "linux" else ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space?", "größe#1", "100%25", "a%2Fb", "x=1&y;z", "name\n", "-rf", f"x{NO_TEXT}", "C:", "~root"],
+)
+def test_an_odd_name_is_the_same_directory_by_its_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store(tmp_path / name)
+    store.put("k", b"v")
+    for address in (store.url, f"./{name}", tmp_path / name, os.fsencode(tmp_path / name)):
+        again = open_store(address, create=False)  # type: ignore[arg-type]
+        assert (again.url, bytes(again.get("k"))) == (store.url, b"v")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_workers_find_a_directory_of_an_odd_name(tmp_path: Path) -> None:
+    with wrens.Executor(store=tmp_path / f"größe 100%25 {NO_TEXT}?#", max_workers=1) as ex:
+        assert list(ex.map(abs, [-1, -2])) == [1, 2]
 
 
 def test_a_new_directory_is_private_and_an_old_one_is_left_alone(tmp_path: Path) -> None:
@@ -82,6 +105,8 @@ def test_memory_is_one_store_per_name() -> None:
             "s3://bucket/p?endpoint=http%3A%2F%2Flocalhost%3A9000&region=eu-west-1",
         ),
         ("gs://bucket/prefix?skip_signature=true", "gs://bucket/prefix?skip_signature=true"),
+        ("s3://Old_Bucket.1/x", "s3://Old_Bucket.1/x"),
+        ("az://$root/prefix?account_name=lab", "az://$root/prefix?account_name=lab"),
         ("az://container/prefix?account_name=lab", "az://container/prefix?account_name=lab"),
     ],
 )
@@ -105,20 +130,54 @@ def test_buckets_open_without_a_request(address: str, url: str) -> None:
         ("s3:/bucket/x", "did you mean s3://bucket/x?"),
         ("memory:", "did you mean memory://?"),
         ("file:/data", "did you mean file:///data?"),
-        ("file://data/x", "did you mean file:///data/x?"),
+        ("S3:bucket/x", "did you mean s3://bucket/x?"),
+        (" s4://bucket", "it begins with a space; did you mean s4://bucket?"),
+        ("\n/data/x\n", "it begins with a space; did you mean /data/x?"),
+        (" s3://bucket/x ", "did you mean s3://bucket/x?"),
+        ("file://data/x", "did you mean data/x without 'file://', or file:///data/x?"),
+        ("file://./x", "did you mean ./x without 'file://'?"),
+        ("file://~/x", "did you mean ~/x without 'file://'?"),
+        ("file:///~/x", "write ~/x without 'file://'"),
+        ("file://", "a file URL is file:///, then a path"),
         ("file:///data?x=1", "'%3F'"),
+        ("file:///data#1", "'%23'"),
+        ("file:///C:/data", "a path of Windows; here write /data/jobs"),
+        ("C:\\data", "a path of Windows; here write /data/jobs"),
+        ("c:/data", "a path of Windows; here write /data/jobs"),
+        ("\\\\server\\data", "a path of Windows"),
+        ("~nobody-of-this-name/x", "there is no user 'nobody-of-this-name' here"),
+        ("~nobody-of-this-name", "there is no user 'nobody-of-this-name' here"),
+        ("https://bucket.example.org/x", "s3://bucket/prefix?endpoint=https://bucket.example.org"),
+        ("s3://b/../x", "write it out: s3://b/x"),
+        ("s3://b/x/..", "write it out: s3://b/x"),
+        ("gs://b/./x", "write it out: gs://b/x"),
+        ("s3://b//x", "write it out: s3://b/x"),
+        ("s3://../x", "'..' is no name of a bucket"),
+        ("s3://Bad_Bucket!/x", "'Bad_Bucket!' is no name of a bucket"),
+        ("s3://büro/x", "'büro' is no name of a bucket"),
+        ("s3://my bucket/x", "use letters, digits, '.', '-' and '_'"),
+        ("s3://localhost:9000/b", "s3://bucket/prefix?endpoint=http://localhost:9000"),
+        ("s3://b?region", "it sets 'region' to nothing"),
+        ("s3://b?endpoint=localhost:9000", "has to begin with http:// or https://"),
         ("s3://", "name of the bucket is missing"),
         ("s3:///prefix", "name of the bucket is missing"),
         ("s3://b?secret_access_key=x", "credentials come from the environment"),
         ("s3://b?regoin=x", "did you mean region?"),
-        ("", "this is no path"),
-        ("a\0b", "this is no path"),
+        ("", "it is empty; leave the store out for the default"),
+        (" \n", "it is empty"),
+        ("a\0b", "cannot hold a NUL character"),
     ],
 )
-def test_a_wrong_address_is_told_how_to_be_right(address: str, said: str) -> None:
-    with pytest.raises(BadStoreURL) as caught:
-        open_store(address)
-    assert said in str(caught.value)
+def test_a_wrong_address_is_told_how_to_be_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for create in (True, False):
+        with pytest.raises(BadStoreURL) as caught:
+            open_store(address, create=create)
+        assert said in str(caught.value)
+        assert "Nothing was started" in str(caught.value)
+    assert not [*tmp_path.iterdir()], "what was refused has not been made"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ EXAMPLE_LINES = 12
 
 def store_at(url: str | None) -> Store:
     """Open the store of a command; a directory that is not there is not made."""
-    return open_store(url if url is not None else default_store_url(), create=False)
+    return open_store(url if url is not None else default_store_url(), create=False, check=True)
 
 
 def jobs(store: StoreOption = None, json: JsonOption = False) -> None:

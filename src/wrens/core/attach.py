@@ -188,7 +188,7 @@ def _store(store: str | os.PathLike[str] | Store | None) -> Store:
     from wrens.store import default_store_url, open_store
 
     if store is None:
-        return open_store(default_store_url())
+        return open_store(default_store_url(), check=True)
     if isinstance(store, (str, os.PathLike)):
-        return open_store(store)
+        return open_store(store, check=True)
     return store

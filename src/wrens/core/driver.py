@@ -382,9 +382,9 @@ class Driver(Loop):
         if job is not None:
             p = job.progress
             error.add_note(
-                f"{p.ok} of {p.planned} tasks of job {job_id} have results in the store, which were left as they "
-                "are. When the store can be written again, wrens.attach runs the others; data of a job that is "
-                "neither named nor kept is deleted when its executor closes."
+                f"At least {p.ok} of {p.planned} tasks of job {job_id} have results in the store, which were "
+                "left as they are. When the store can be written again, wrens.attach runs the others; data of a "
+                "job that is neither named nor kept is deleted when its executor closes."
             )
         self._break(job_id, error)
 

@@ -48,7 +48,7 @@ def open_session(
     if store is None:
         store = default_store_url() if task is None else task.store
     if isinstance(store, (str, os.PathLike)):
-        store = open_store(store)
+        store = open_store(store, check=True)
     if isinstance(backend, str):
         backend = registry.open_backend(backend, max_workers=max_workers)
     try:

@@ -1,13 +1,13 @@
 """The one adapter over obstore: S3 and compatibles, Google Cloud, Azure, and memory.
 
 Decides how the four verbs become requests, and that a put-if-absent which a service may have carried out
-twice is settled by reading back. Does not retry beyond what obstore does inside one request, and does not
-parse URLs. Nothing else in wrens imports obstore; :mod:`wrens.store.opening` imports this module when a URL
+twice is settled by reading back. Does not retry, and does not parse URLs. Nothing else in wrens imports obstore; :mod:`wrens.store.opening` imports this module when a URL
 asks for it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError
 
-from wrens.errors import AlreadyExists, ObjectMissing, StoreUnavailable
-from wrens.store.failures import translate
+from wrens.errors import AlreadyExists, BadStoreURL, ObjectMissing, StoreUnavailable
+from wrens.store.failures import first_line, translate
 from wrens.store.naming import as_buffers, check_key, check_prefix, check_range, total
 from wrens.store.port import Buffer, Mode
 from wrens.store.readback import same_object
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 _FAILURES = (BaseError, OSError, ValueError)
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
+"""Where the environment names a service; one without encryption is used when it is asked for."""
 _JOIN = 256 * 1024
 """Below this size buffers are joined: copying them is cheaper than handing them over one by one."""
 _PAGE = 1000
@@ -38,8 +40,8 @@ class CloudStore:
     Args:
         inner: The store of obstore.
         url: What opens the same store again; without credentials.
-        repeats: Whether requests may be repeated underneath, so that a put-if-absent can meet its own
-            object. True for every service behind a network.
+        repeats: Whether requests may be repeated underneath, by ``inner`` or by a proxy, so that a
+            put-if-absent can meet its own object. True for every service behind a network.
 
     >>> from obstore.store import MemoryStore
     >>> store = CloudStore(MemoryStore(), "memory://", repeats=False)
@@ -82,7 +84,7 @@ class CloudStore:
     def _settle(self, key: str, buffers: list[bytes | memoryview], failure: AlreadyExists) -> None:
         """Tell whether the object in our way is the one that this very put has written.
 
-        obstore repeats a request whose reply was lost, and then finds what the first one has left.
+        Whoever repeats a request whose reply was lost finds what the first one has left.
         """
         ours = same_object(self, key, buffers)
         if ours is None:
@@ -171,23 +173,38 @@ def connect(url: str, options: dict[str, str]) -> CloudStore:
         options: Settings of the service that are no secrets, such as ``endpoint`` and ``region``.
 
     Raises:
-        StoreError: if obstore cannot make sense of it.
+        BadStoreURL: if obstore cannot make sense of it, or of what the environment says about the service.
     """
     from datetime import timedelta
     from urllib.parse import urlencode
 
     from obstore.store import from_url
 
-    plain = options.get("endpoint", "").startswith("http://")
+    shown = url + ("?" + urlencode(options) if options else "")
+    endpoints = {"endpoint": options.get("endpoint", "")}
+    endpoints |= {name: os.environ.get(name, "") for name in _ENDPOINTS}
+    for name, endpoint in endpoints.items():
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            told = f"{name}={endpoint} has to begin with http:// or https://"
+            raise BadStoreURL("open", "", shown, told)
+    plain = any(endpoint.startswith("http://") for endpoint in endpoints.values())
     # The whole object has to pass within ``timeout``; obstore's own 30 s is too short for a large one.
     client: ClientConfig = {"timeout": "300s", "connect_timeout": "10s", "allow_http": plain}
-    retry: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
-    shown = url + ("?" + urlencode(options) if options else "")
+    # Tried again by RetryingStore only: it has to know of each try whether it may have been carried out.
+    retry: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
     try:
         inner = from_url(url, client_options=client, retry_config=retry, **options)  # type: ignore[call-overload]
     except _FAILURES as error:
-        raise translate(error, "open", "", shown) from error
+        # No request was made, so what is wrong is said by the URL or the environment.
+        raise BadStoreURL("open", "", shown, _in_words(first_line(error))) from error
     return CloudStore(inner, shown)
+
+
+def _in_words(reason: str) -> str:
+    """Say what to do about a store that obstore cannot make."""
+    if "Account must be specified" in reason:
+        return "the account is missing: add ?account_name=... or set AZURE_STORAGE_ACCOUNT_NAME"
+    return reason
 
 
 def memory(url: str) -> CloudStore:

@@ -63,9 +63,19 @@ _TRY_AGAIN = re.compile(
     r"|error decoding response body|status(?: code)?:? (?:5\d\d|429|408)\b",
     re.IGNORECASE,
 )
+_NO_CONNECTION = re.compile(r"\bkind: Connect\b")
+_FIRST_TRY = re.compile(r"\bretries: 0\b")
+"""obstore tells only how its last try ended; an earlier one may have been sent."""
+_REQUEST = re.compile(r"performing ([A-Z]+) (\w+://[^/\s]+)(\S*)")
+_CAUSE = re.compile(r'(?:message|error): "([^"]+)"')
+_QUERY = re.compile(r"(\w+://[^\s?]+)\?\S+")
+"""What a request asked for, without its query: that may hold a signature."""
+_METADATA = re.compile(r"/latest/(?:api/token|meta-data)|/computeMetadata/|/metadata/identity")
 _DENIED = re.compile(
     r"access ?denied|forbidden|credential|unauthori[sz]ed|status(?: code)?:? 40[13]\b", re.IGNORECASE
 )
+
+_MISSING = re.compile(r"status(?: code)?:? 404\b", re.IGNORECASE)
 
 
 def translate(error: Exception, action: str, key: str, url: str) -> StoreError:
@@ -83,15 +93,37 @@ def translate(error: Exception, action: str, key: str, url: str) -> StoreError:
     >>> type(translate(OSError(28, "No space left on device"), "put", "k", "file:///d")).__name__
     'StoreFull'
     """
-    reason = first_line(error)
+    reason = _QUERY.sub(r"\1", first_line(error))
     if isinstance(error, OSError) and error.errno is not None:
         kind = _BY_ERRNO.get(error.errno, StoreError)
         if kind is not StoreError:
             return kind(action, key, url, reason)
     kind = BY_NAME.get(type(error).__name__, StoreError)
     if kind is StoreError:
-        kind = _by_text(str(error))
+        text = str(error)
+        if _NO_CONNECTION.search(text) and _FIRST_TRY.search(text):
+            return StoreUnavailable(action, key, url, _no_connection(reason, text), sent=False)
+        kind = _by_text(text)
     return kind(action, key, url, reason)
+
+
+def wants_credentials(reason: str) -> bool:
+    """Tell whether a request failed that asks this machine's cloud for credentials, as is done when none are set.
+
+    >>> wants_credentials("no connection to http://169.254.169.254 for PUT /latest/api/token: timed out")
+    True
+    """
+    return bool(_METADATA.search(reason))
+
+
+def _no_connection(reason: str, text: str) -> str:
+    """Say where no connection could be made, and why; the why is only in the dump of internals."""
+    asked = _REQUEST.search(reason)
+    causes = _CAUSE.findall(text)
+    if asked is None:
+        return reason
+    verb, address, path = asked.groups()
+    return f"no connection to {address} for {verb} {path or '/'}: {causes[-1] if causes else 'no answer in time'}"
 
 
 def _by_text(text: str) -> type[StoreError]:
@@ -105,6 +137,8 @@ def _by_text(text: str) -> type[StoreError]:
     # Denial first: "connection"-like words also occur in long explanations of a refusal.
     if _DENIED.search(head):
         return StoreDenied
+    if _MISSING.search(head):
+        return ObjectMissing
     return StoreUnavailable if _TRY_AGAIN.search(head) else StoreError
 
 

@@ -12,11 +12,12 @@ from threading import Lock
 from typing import Literal
 
 from wrens.clock import Clock, SystemClock
-from wrens.errors import StoreUnavailable
+from wrens.errors import StoreDenied, StoreError, StoreFull, StoreUnavailable
 from wrens.store.port import Buffer, Mode, Store
 
 Action = Literal["put", "get", "list", "delete"]
-Kind = Literal["error", "delay", "lost_reply", "torn"]
+Kind = Literal["error", "delay", "lost_reply", "torn", "full", "denied"]
+_REFUSALS: dict[Kind, type[StoreError]] = {"full": StoreFull, "denied": StoreDenied}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Fault:
         key_contains: Fit only keys (or prefixes) that contain this.
         kind: ``"error"``: nothing happens and the store is unavailable. ``"lost_reply"``: it happens, yet
             the store is unavailable. ``"torn"``: the connection breaks halfway; a put leaves nothing, a
-            listing stops after its first key. ``"delay"``: it happens after ``seconds``.
+            listing stops after its first key. ``"full"`` and ``"denied"``: nothing happens, for want of space
+            or permission. ``"delay"``: it happens after ``seconds``.
         seconds: How long a delay takes, on the store's clock.
         times: How many calls in a row it concerns; ``None`` is all that follow.
     """
@@ -125,6 +127,8 @@ class FaultyStore:
             self._clock.sleep(fault.seconds)
         if fault.kind == "error" or (fault.kind == "torn" and not torn_later):
             raise StoreUnavailable(action, key, self.url, f"injected {fault.kind}")
+        if (refusal := _REFUSALS.get(fault.kind)) is not None:
+            raise refusal(action, key, self.url, f"injected {fault.kind}")
         return fault.kind
 
     def _after(self, kind: Kind | None, action: Action, key: str) -> None:

@@ -1,6 +1,7 @@
 """From a URL or a path to a store.
 
-Decides which addresses there are, what is checked before any work begins, and where the default store lies.
+Decides which kinds of store there are, what is checked before any work begins, and where the default store
+lies; what an address may say is decided in :mod:`wrens.store.addresses`.
 The classes that keep the promises are imported only when an address asks for them, so that a directory
 never loads the object store library.
 """
@@ -8,30 +9,28 @@ never loads the object store library.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from wrens.errors import BadStoreURL, StoreDenied
-from wrens.store.failures import translate
+from wrens.errors import BadStoreURL, ObjectMissing, StoreDenied, StoreError, StoreUnavailable
+from wrens.store.addresses import SCHEME, bucket_and_settings, checked_path, path_of, unknown
+from wrens.store.failures import translate, wants_credentials
 from wrens.store.port import Store
 
 Opener = Callable[..., Store]
 """``opener(url, create=...)`` returns the store of a URL."""
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_ALIASES = {
-    "s3a": "s3", "s3n": "s3", "gcs": "gs", "azure": "az", "abfs": "az", "abfss": "az", "adl": "az",
-    "wasb": "az", "mem": "memory", "dir": "file", "local": "file",
-}  # fmt: skip
-_SETTINGS = ("endpoint", "region", "virtual_hosted_style_request", "skip_signature", "account_name")
-"""What a URL's query may say. Nothing secret: URLs are shown, logged and sent to workers."""
+_CREDENTIALS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (files below ~/.aws are not read; "
+    "'aws configure export-credentials --format env' prints what is in them)",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+    "az": "set AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+}
+"""Where credentials come from when this computer is none of the vendor's, which gives them by itself."""
 
 _openers: dict[str, Opener] = {}
 _memories: dict[str, Store] = {}
@@ -56,7 +55,7 @@ def register_scheme(scheme: str, opener: Opener) -> None:
     _openers[scheme.lower()] = opener
 
 
-def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True) -> Store:
+def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True, check: bool = False) -> Store:
     """Open the store at an address.
 
     Args:
@@ -65,46 +64,45 @@ def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True) -> S
             ``endpoint`` or a ``region``; credentials come from the environment.
         create: Make the directory when there is none. Without it, a directory has to be there and need
             only be readable.
+        check: Ask a bucket for something first, so that a wrong address, missing credentials or a bucket
+            that is not there are told at once, and not by the first job.
 
     Returns:
         The store. Its ``url`` opens the same store again, also on another machine that reaches it.
 
     Raises:
         BadStoreURL: if the address names no store.
-        StoreDenied: if the directory cannot be used for want of permission.
+        StoreDenied: if the directory cannot be used for want of permission; with ``check``, a bucket for
+            want of credentials.
+        StoreUnavailable: if ``check`` finds no service at this address.
 
     >>> open_store("memory://scratch") is open_store("memory://scratch")
     True
     >>> open_store("s3://bucket/prefix?region=eu-west-1").url
     's3://bucket/prefix?region=eu-west-1'
     """
-    address = os.fspath(url_or_path)
-    match = _SCHEME.match(address)
+    address = os.fsdecode(url_or_path)
+    match = SCHEME.match(address)
     if match is None:
         return _open_path(address, create=create)
     scheme = match.group(1).lower()
     if scheme == "file":
-        return _open_path(_path_of(address), create=create)
+        return _open_path(path_of(address), create=create)
     if scheme == "memory":
         return _open_memory(address)
     if scheme in {"s3", "gs", "az"}:
-        return _open_bucket(scheme, address)
+        return _open_bucket(scheme, address, check=check)
     opener = _openers.get(scheme) or _entry_point(scheme)
     if opener is None:
-        raise _unknown(scheme, address)
+        raise unknown(scheme, address, _known())
     return opener(address, create=create)
 
 
 def _open_path(path: str, *, create: bool) -> Store:
     from wrens.store.directory import DirectoryStore
 
-    near = re.match(r"(file|memory|s3|gs|az):/?(?!/)(.*)", path)
-    if near:
-        slashes = "///" if near.group(1) == "file" else "//"
-        raise BadStoreURL("open", "", path, f"did you mean {near.group(1)}:{slashes}{near.group(2)}?")
-    if not path or "\0" in path:
-        raise BadStoreURL("open", "", path, "this is no path")
-    root = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - keeps symbolic links
+    path = checked_path(path)
+    root = os.path.abspath(path)  # noqa: PTH100 - keeps symbolic links
     url = Path(root).as_uri()
     try:
         if create:
@@ -125,16 +123,6 @@ def _open_path(path: str, *, create: bool) -> Store:
     return DirectoryStore(root)
 
 
-def _path_of(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost"):
-        path = f"/{parts.netloc}{parts.path}"
-        raise BadStoreURL("open", "", url, f"a file URL has three slashes; did you mean file://{path}?")
-    if not parts.path.startswith("/") or parts.query or parts.fragment:
-        raise BadStoreURL("open", "", url, "a file URL is file:///, then a path, and '%3F' for a '?' in it")
-    return unquote(parts.path)
-
-
 def _open_memory(url: str) -> Store:
     url = "memory://" + url.partition("://")[2].strip("/")
     with _lock:
@@ -144,29 +132,31 @@ def _open_memory(url: str) -> Store:
     return store
 
 
-def _open_bucket(scheme: str, url: str) -> Store:
-    from wrens.store.retrying import RetryingStore
+def _open_bucket(scheme: str, url: str, *, check: bool) -> Store:
+    from wrens.store.retrying import RetryingStore, StoreRetry
 
-    parts = urlsplit(url)
-    bucket = parts.netloc.rpartition("@")[2]
-    clean = f"{scheme}://{bucket}{parts.path.rstrip('/')}"
-    settings = dict(parse_qsl(parts.query))
-    if "@" in parts.netloc or parts.fragment:
-        raise BadStoreURL("open", "", clean, "a URL carries no user name, password or '#'")
-    if not bucket:
-        raise BadStoreURL("open", "", clean, f"the name of the bucket is missing: {scheme}://bucket/prefix")
-    strange = sorted(set(settings) - set(_SETTINGS))
-    if strange:
-        near = get_close_matches(strange[0], _SETTINGS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise BadStoreURL(
-            "open",
-            "",
-            clean,
-            f"a URL cannot set {strange[0]!r}{hint} (it can set {', '.join(_SETTINGS)}; credentials come "
-            "from the environment)",
-        )
-    return RetryingStore(_cloud().connect(clean, settings))
+    clean, settings = bucket_and_settings(scheme, url)
+    store: Store = _cloud().connect(clean, settings)
+    if check:
+        _meet(RetryingStore(store, StoreRetry(attempts=2, base_s=0.5)))
+    return RetryingStore(store, StoreRetry(attempts=8, base_s=0.1, cap_s=5.0))
+
+
+def _meet(store: Store) -> None:
+    """Make one small request; refuse a bucket whose service cannot be reached or does not let us in."""
+    try:
+        next(iter(store.list("nothing/")), None)
+    except StoreError as error:
+        if wants_credentials(error.reason):
+            told = f"no credentials are set: {_CREDENTIALS[store.url[:2]]} ({error.reason})"
+            raise StoreDenied("open", "", store.url, told) from error
+        if isinstance(error, StoreUnavailable):
+            if error.sent:
+                return  # somebody is there, and may be less busy when it matters
+            raise StoreUnavailable("open", "", store.url, error.reason, sent=False) from error
+        if isinstance(error, ObjectMissing):
+            raise BadStoreURL("open", "", store.url, f"there is no such bucket ({error.reason})") from error
+        raise type(error)("open", "", store.url, error.reason) from error
 
 
 def _cloud() -> Any:
@@ -185,14 +175,10 @@ def _entry_point(scheme: str) -> Opener | None:
     return None
 
 
-def _unknown(scheme: str, url: str) -> BadStoreURL:
+def _known() -> list[str]:
     from importlib.metadata import entry_points
 
-    known = ["file", "memory", "s3", "gs", "az", *_openers, *entry_points(group="wrens.stores").names]
-    near = _ALIASES.get(scheme) or next(iter(get_close_matches(scheme, known, n=1, cutoff=0.5)), None)
-    rest = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
-    hint = f"; did you mean {near}://{rest}?" if near else ""
-    return BadStoreURL("open", "", f"{scheme}://{rest}", f"{scheme!r} is not a kind of store{hint}")
+    return ["file", "memory", "s3", "gs", "az", *_openers, *entry_points(group="wrens.stores").names]
 
 
 def default_store_url() -> str:

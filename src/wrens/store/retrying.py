@@ -75,7 +75,7 @@ class RetryingStore:
         Raises:
             AlreadyExists: if ``mode`` is ``"if_absent"`` and another object is there.
             UncertainWrite: if a reply was lost and every later try failed too.
-            StoreUnavailable: if ``mode`` is ``"replace"`` and every try failed.
+            StoreUnavailable: if every try failed, and ``mode`` is ``"replace"`` or none of them was sent.
         """
         try:
             self._inner.put(key, data, mode=mode)
@@ -85,19 +85,20 @@ class RetryingStore:
     def _put_again(
         self, key: str, data: Buffer | Sequence[Buffer], mode: Mode, error: StoreUnavailable
     ) -> None:
+        sent = error.sent
         for failures in range(self._policy.attempts - 1):
             self._wait(failures)
             try:
                 return self._inner.put(key, data, mode=mode)
             except StoreUnavailable as again:
-                error = again
+                error, sent = again, sent or again.sent
             except AlreadyExists as taken:
                 # An earlier try may have been carried out: then this object is our own.
                 ours = self._retry(lambda: same_object(self._inner, key, as_buffers(data)))
                 if ours:
                     return None
                 raise taken from None
-        if mode == "replace":
+        if mode == "replace" or not sent:
             raise error
         self._last_look(key, data, error)
         return None

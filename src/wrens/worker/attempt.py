@@ -67,7 +67,8 @@ def run(invocation: Invocation, host: Host) -> Report:
     try:
         return _carry_out(state)
     except StoreError as error:
-        return Report(state.attempt, str(error), type(error).__name__)
+        told = f"{error.action} {error.key}: {error.problem}" + (f" ({error.reason})" if error.reason else "")
+        return Report(state.attempt, told, type(error).__name__)
     except BaseException as error:  # packing results runs the user's __reduce__
         if host.leave is None and isinstance(error, KeyboardInterrupt):
             raise
