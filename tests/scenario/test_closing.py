@@ -6,6 +6,7 @@ import concurrent.futures
 import gc
 import itertools
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,28 @@ def test_ctrl_c_in_the_block_leaves_at_once_and_wakes_who_waits(store: Path) -> 
         thread.join(20)
     assert watch.seconds < 15
     assert [type(error) for error in waiting] == [RuntimeError] * 3
+
+
+def test_what_was_interrupted_in_this_process_is_not_begun_again(store: Path, ledger: Ledger) -> None:
+    def stopped_at_two(x: int) -> int:
+        ledger.note(x)
+        if x == 2:
+            signal.raise_signal(signal.SIGINT)
+        return x
+
+    with wrens.Executor("inline", store=store) as ex:
+        with pytest.raises(KeyboardInterrupt):
+            ex.submit(stopped_at_two, 2).result(30)
+        job = None
+        with pytest.raises(KeyboardInterrupt):
+            job = ex.options(packing=wrens.Packing(size=1), name="mine").map_async(stopped_at_two, range(5))
+        assert ex.submit(same, 7).result(30) == 7
+        assert job is None
+        rest = wrens.attach("mine", store=store, backend="inline")
+        with pytest.raises(JobFailed) as caught:
+            rest.results(30)
+    assert caught.value.results == {0: 0, 1: 1, 3: 3, 4: 4}
+    assert ledger.counts() == {"0": 1, "1": 1, "2": 2, "3": 1, "4": 1}
 
 
 def _error_of(job: wrens.Job[Any]) -> BaseException | None:

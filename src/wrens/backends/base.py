@@ -54,6 +54,8 @@ class Lost:
 
     attempt: str
     loss: Loss
+    interrupted: bool = False
+    """The user has stopped it: it is not to be begun again."""
 
 
 Notice = Committed | Lost

@@ -82,14 +82,22 @@ class InlineBackend:
             with resolving(Refs(host)):
                 report = run(invocation, host)
         except KeyboardInterrupt:
-            self._lose(invocation, "interrupted by Ctrl-C", started=True)
+            self._lose(invocation, "interrupted by Ctrl-C", started=True, interrupted=True)
             raise
         if report.lost:
             self._lose(invocation, report.lost, started=True, refused=report.refused)
         else:
             self._seen.append(Committed(report.attempt))
 
-    def _lose(self, invocation: Invocation, reason: str, *, started: bool, refused: str = "") -> None:
+    def _lose(
+        self,
+        invocation: Invocation,
+        reason: str,
+        *,
+        started: bool,
+        refused: str = "",
+        interrupted: bool = False,
+    ) -> None:
         where = f"{self.name} in process {os.getpid()}"
         loss = Loss(reason, invocation.attempt, where, started=started, refused=refused)
-        self._seen.append(Lost(invocation.attempt, loss))
+        self._seen.append(Lost(invocation.attempt, loss, interrupted))

@@ -165,6 +165,16 @@ class Machine:
         batch.undecided = loss
         return [Read(running.key)]
 
+    def interrupted(self, attempt: str) -> list[Command]:
+        """Settle as cancelled what an attempt was at when the user stopped it."""
+        running = self._running.pop(attempt, None)
+        batch = None if running is None else self._batches.get(running.key)
+        if batch is None:
+            return []
+        batch.live.discard(attempt)
+        batch.cancelled.update(range(batch.start, batch.start + batch.count))
+        return self._hand_on_cancelled(batch)
+
     def found(self, key: Key, verdict: Verdict | None, now: float) -> list[Command]:
         """Tell what a look into the store showed: the batch's verdict, or that there is none yet."""
         batch = self._batches.get(key)

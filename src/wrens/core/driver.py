@@ -188,6 +188,9 @@ class Driver(Loop):
                     if notice.loss.refused in REFUSALS:
                         self._refused(job_id, notice.loss)
                         continue
+                if notice.interrupted:
+                    self._perform(self.machine.interrupted(notice.attempt))
+                    continue
                 self._perform(self.machine.lost(notice.attempt, notice.loss, now))
         self._look_around(self._clock.now())
 

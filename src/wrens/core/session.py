@@ -163,8 +163,10 @@ class Session(Driving):
                 self._plan_all(job, writer, shipment, call, values, options)
             else:
                 self._feed(job, writer, shipment, call, inputs, options, in_background=in_background)
-        except BaseException:
-            self._undo(job)
+        except BaseException as error:
+            # After Ctrl-C what has been stored stays, as when the client is killed.
+            if isinstance(error, Exception) or not job.progress.planned:
+                self._undo(job)
             raise
         return job
 
