@@ -198,6 +198,18 @@ def test_nothing_is_swept_while_a_job_may_refer_to_more(store: Store, used: tupl
     assert sweep(store, now=now + 2 * 3600, without=set(used)).keys
 
 
+@pytest.mark.parametrize("backend", ["inline", "local"])
+def test_nothing_is_swept_from_under_an_executor_that_has_just_begun(
+    store: Store, used: tuple[str, str], now: float, backend: str
+) -> None:
+    assert sweep(store, now=now, without=set(used)).keys
+    with wrens.Executor(backend, store=store, max_workers=1) as ex:
+        value = ex.put([1] * 1000)
+        assert list(ex.map(sum, [value])) == [1000]
+        assert "alive" in sweep(store, now=now, without=set(used)).reason
+    assert sweep(store, now=now, without=set(used)).keys
+
+
 def test_a_reference_across_the_border_of_two_parts_is_found(
     store: Store, monkeypatch: pytest.MonkeyPatch, used: tuple[str, str], now: float
 ):

@@ -134,7 +134,7 @@ class Executor(concurrent.futures.Executor):
         if self._queue is None:
             self._queue = self._session.queue(self._options)
         future = self._queue.add(fn, args, kwargs)
-        self._session.submitted()
+        self._session.wake()
         return future
 
     def map(
@@ -255,8 +255,8 @@ class Executor(concurrent.futures.Executor):
         store = self._session.store
         upload(store, self._session.shipper)
         name = keys.content(self._session.driver.id, *packed.buffers)
-        put_content(store, keys.value(name), packed.buffers)
         self._session.remember_value(keys.value(name))
+        put_content(store, keys.value(name), packed.buffers)
         return Shared(ValueRef(store.url, name), packed.nbytes)
 
     def options(self, **changes: Any) -> Self:

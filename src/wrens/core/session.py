@@ -121,13 +121,13 @@ class Session(Driving):
             options,
             ship=self.ship,
             open_job=lambda function: self._open(options, kind="submit", function=function, transient=True),
-            wake=self.submitted,
+            wake=self.wake,
         )
         self.driver.add_queue(queue)
         return queue
 
-    def submitted(self) -> None:
-        """Wake the driver: a call was put into a queue."""
+    def wake(self) -> None:
+        """Have the driver look around: a call was put into a queue, or the first content is to be stored."""
         self.driver.post(_nothing)
         self.work_off()
 
@@ -328,8 +328,9 @@ class Session(Driving):
     # --- shared values ---
 
     def remember_value(self, key: str) -> None:
-        """Note a shared value, to be deleted with the session's jobs."""
+        """Note a shared value, to be deleted with the session's jobs, and have the driver say that it is alive."""
         self._values.append(key)
+        self.wake()
 
     # --- closing ---
 

@@ -47,7 +47,7 @@ class Signs:
         self._clock = clock
         self._open: set[str] = set()
         self._left = False
-        self.due_at = clock.now() + BEAT_S
+        self.due_at = clock.now()
 
     def reading_inputs(self, job_id: str, *, going_on: bool) -> None:
         """Note that the inputs of this job are still being read, or no longer."""
@@ -57,9 +57,12 @@ class Signs:
             self._open.discard(job_id)
 
     def beat(self, now: float, jobs: Iterable[str]) -> None:
-        """Leave a sign of life, for the driver and for each job that it has."""
-        wanted = {*jobs, *self._open}
-        self.due_at = now + (BEAT_S if wanted else IDLE_BEAT_S)
+        """Leave a sign of life, for the driver and for each job that it has.
+
+        The first one, left at once so that nobody cleans up what the driver relies on, is for the driver only.
+        """
+        wanted = {*jobs, *self._open} if self._left else set[str]()
+        self.due_at = now + (BEAT_S if wanted or not self._left else IDLE_BEAT_S)
         beat = Heartbeat(attempt=f"driver.{self._id}", at=self._clock.wall())
         data = envelope.to_json(beat)
         self._left = True
