@@ -368,8 +368,11 @@ class Driver(Loop):
         for watcher in list(self.watchers):
             watcher()
         for job_id in self.machine.jobs():
+            # A job of submitted calls may have had any number of verdicts before the first that is missing.
+            first = min(name for _, name in self.machine.unsettled(job_id))
+            listing = self.store.list(keys.verdicts(job_id), after=keys.verdict(job_id, first[:-1]))
             try:
-                found = [keys.basename(key) for key in self.store.list(keys.verdicts(job_id))]
+                found = [keys.basename(key) for key in listing]
             except StoreError:
                 continue  # it is looked at again with the next sweep, and each read counts its trouble
             for batch in found:
