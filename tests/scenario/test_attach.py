@@ -356,3 +356,44 @@ def test_attached_workers_leave_when_the_job_has_ended(clients: Clients, store: 
     os.kill(client.popen.pid, signal.SIGTERM)
     client.wait()
     assert watch.seconds < 5
+
+
+# --- the job's options ----------------------------------------------------------------------------------
+
+
+def _forget_verdicts(store: Path) -> None:
+    """Make a job look as if its client had died before anything was settled."""
+    opened = open_store(store)
+    opened.delete(list(opened.list(keys.verdicts("job"))))
+
+
+def test_a_fixed_packing_is_kept(store: Path) -> None:
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        ex.options(name="job", packing=wrens.Packing(size=10)).map_async(_slow, range(20)).results(30)
+    _forget_verdicts(store)
+    # Tasks this long would be handed on in mid-batch, had the user not fixed the size.
+    assert attach("job", store=store, max_workers=2).results(30) == list(range(20))
+    found = [keys.basename(key) for key in open_store(store).list(keys.verdicts("job"))]
+    assert found == ["00000000", "00000001"]
+
+
+def test_a_straggler_of_an_attached_job_gets_its_second_copy(store: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def straggling(x: int) -> int:
+        if x == 4 and not second.exists():
+            if first.exists():
+                second.touch()
+            else:
+                first.touch()
+                until(second.exists)
+        return x
+
+    second.touch()
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        view = ex.options(name="job", packing=wrens.Packing(size=1), backup=wrens.Backup(slowness=2))
+        view.map_async(straggling, range(5)).results(30)
+    _forget_verdicts(store)
+    second.unlink()
+    assert attach("job", store=store, max_workers=2).results(30) == list(range(5))
+    assert second.exists()

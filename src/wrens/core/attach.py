@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
 from wrens import events
 from wrens.backends.base import Backend
 from wrens.core import reading
@@ -17,7 +19,7 @@ from wrens.core.batches import Batch, Rules
 from wrens.core.job import Job
 from wrens.core.opening import open_session
 from wrens.core.planning import batches_of, python_version
-from wrens.core.policy import Packing
+from wrens.core.policy import Backup, Packing
 from wrens.core.session import Session
 from wrens.errors import StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
@@ -172,8 +174,13 @@ class _Follower:
 
 
 def _rules(manifest: Manifest) -> Rules:
+    packing, backup = manifest.packing, manifest.backup
     return Rules(
-        policy=manifest.policy, packing=Packing(), lost=manifest.lost_tries, backoff_s=manifest.backoff_s
+        policy=manifest.policy,
+        packing=Packing() if packing is None else Packing(**asdict(packing)),
+        lost=manifest.lost_tries,
+        backoff_s=manifest.backoff_s,
+        backup=None if backup is None else Backup(**asdict(backup)),
     )
 
 

@@ -31,6 +31,21 @@ class Policy(Struct, frozen=True, omit_defaults=True):
     memory_mb: int | None = None
 
 
+class PackingRule(Struct, frozen=True):
+    """The user's wishes about the size of batches, for a client that attaches; see :class:`wrens.Packing`."""
+
+    size: int | None
+    target_s: float
+    most: int
+
+
+class BackupRule(Struct, frozen=True):
+    """When the user calls an attempt slow, for a client that attaches; see :class:`wrens.Backup`."""
+
+    slowness: float
+    after: float
+
+
 class Sharing(Struct, frozen=True, omit_defaults=True):
     """When a worker hands on the rest of a batch that turned out long, so that others can share it.
 
@@ -69,6 +84,8 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     """Id of the driver that made the job."""
     initializer: str = ""
     """Digest of the function that each worker calls first, or empty."""
+    packing: PackingRule | None = None
+    backup: BackupRule | None = None
 
 
 class Row(Struct, frozen=True, array_like=True):
