@@ -16,7 +16,7 @@
     │   │   ├── StoreDenied (PermissionError)
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
-    │   ├── VersionMismatch                   the worker's Python or wrens is not the client's
+    │   ├── VersionMismatch                   made with another Python or wrens than there is here
     │   └── InitializerFailed (BrokenExecutor)
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
@@ -25,7 +25,7 @@
     ├── a job that ended without all results
     │   ├── JobFailed (ExceptionGroup)        carries the results of the others
     │   └── JobIncomplete                     the client died before it had stored every input
-    └── DamagedObject                         a stored record that does not decode: report a bug
+    └── DamagedObject                         a stored record that does not decode
 
 A user's own exception is none of these: it comes back as itself, with notes.
 
@@ -278,25 +278,27 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 
 class VersionMismatch(WrensError):
-    """The worker's Python or wrens does not fit what the client sent.
+    """Something was made with another Python or wrens than there is where it is read.
 
     Args:
         what: ``"Python"`` or ``"wrens"``.
-        client: The client's version.
-        worker: The worker's version.
-        where: Which worker, as its backend calls it.
+        made: The version that it was made with.
+        here: The version that there is.
+        thing: What it is: a key, a function, a job.
+        where: Who tried to read it: a worker as its backend calls it, or empty for this process.
     """
 
-    def __init__(self, what: str, client: str, worker: str, where: str = "") -> None:
-        super().__init__(what, client, worker, where)
-        self.what, self.client, self.worker, self.where = what, client, worker, where
+    def __init__(self, what: str, made: str, here: str, thing: str = "", where: str = "") -> None:
+        super().__init__(what, made, here, thing, where)
+        self.what, self.made, self.here, self.thing, self.where = what, made, here, thing, where
 
     def __str__(self) -> str:
         return _lines(
-            f"the client has {self.what} {self.client}, the worker{' ' + self.where if self.where else ''} "
-            f"has {self.worker}",
-            "No task was run there and nothing was lost.",
-            f"Install {self.what} {self.client} for the worker, or run the client with {self.worker}.",
+            f"{self.thing or 'what was sent'} was made with {self.what} {self.made}, and "
+            f"{self.where or 'this process'} has {self.what} {self.here}",
+            "It was left as it is, like everything that is in the store.",
+            f"Go on with {self.what} {self.made} (wrens.attach completes a job from there), or make the job "
+            f"again with {self.what} {self.here}.",
         )
 
 
@@ -467,8 +469,8 @@ class DamagedObject(WrensError):
 
     def __str__(self) -> str:
         return _lines(
-            f"the object {self.key} is damaged or was written by another version of wrens: {self.reason}",
-            "It was left as it is.",
+            f"the object {self.key} is damaged: {self.reason}",
+            "It was left as it is. Unless the disk or a power loss cut it off, please report a bug.",
         )
 
 

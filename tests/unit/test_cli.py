@@ -122,6 +122,16 @@ def test_one_damaged_job_does_not_hide_the_others(store: Path):
     assert "jobs/broken/manifest" in result.stderr
 
 
+def test_a_job_of_another_wrens_does_not_hide_the_others(store: Path):
+    open_store(store).put(keys.manifest("newer"), b'{"v": 9, "wrens": "9.0"}')
+    result = call("jobs", store=store)
+    assert result.exit_code == 0
+    assert "other version" in result.stdout
+    assert "first" in result.stdout
+    assert "made with wrens 9.0" in result.stderr
+    assert call("show", "newer", store=store).exit_code == 2
+
+
 def test_the_store_of_the_environment_is_the_default(made: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WRENS_STORE", str(made))
     assert "good" in call("jobs").stdout

@@ -15,7 +15,7 @@ from wrens.clock import SystemClock
 from wrens.core import reading
 from wrens.core.attach import attach
 from wrens.core.verdicts import evidence_line
-from wrens.errors import DamagedObject, ObjectMissing, UnknownJob
+from wrens.errors import DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
 from wrens.report import failures, texts
 from wrens.report.summary import Summary, summarize
 from wrens.store import default_store_url, open_store
@@ -246,9 +246,9 @@ def _facts_or_damage(store: Store, job_id: str, now: float) -> dict[str, Any]:
         return {}  # its executor has closed while we looked
     except UnknownJob:
         state = "remains"
-    except DamagedObject as error:
+    except (DamagedObject, VersionMismatch) as error:
         note(f"wrens: {error}")
-        state = "damaged"
+        state = "damaged" if isinstance(error, DamagedObject) else "other version"
     unknown = {"name": None, "function": "?", "ended": False, "made_at": 0.0, "made_by": "?"}
     return {"job": job_id, "state": state, "tasks": 0, "ok": 0, "failed": 0, "cancelled": 0} | unknown
 

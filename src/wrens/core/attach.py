@@ -55,7 +55,8 @@ def attach(
 
     Raises:
         UnknownJob: if the store holds no such job.
-        VersionMismatch: if the job was made with another minor version of Python; nothing is settled then.
+        VersionMismatch: if the job was made with another minor version of Python, or with a wrens whose
+            records this one cannot read; nothing is settled then.
         StoreError: if the store cannot be read.
 
     >>> import tempfile
@@ -188,7 +189,7 @@ def _check_versions(manifest: Manifest) -> None:
     """Refuse a job whose functions this Python could not load, before anything is launched or settled."""
     made, here = manifest.python.rsplit(".", 1)[0], python_version()
     if made != here:
-        raise VersionMismatch("Python", made, here, "here")
+        raise VersionMismatch("Python", made, here, f"job {manifest.job}")
 
 
 def _store(store: str | os.PathLike[str] | Store | None) -> Store:

@@ -237,6 +237,16 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True):
     where: str = ""
 
 
+class Refusal(Struct, frozen=True):
+    """The error for which a worker that is well will not, or cannot, do what it was asked.
+
+    ``error`` is the name of a class of :mod:`wrens.errors`, ``facts`` its arguments.
+    """
+
+    error: str
+    facts: tuple[str, ...]
+
+
 class Loss(Struct, frozen=True, omit_defaults=True):
     """What is known of an attempt that left no verdict. Stored as JSON as evidence.
 
@@ -255,8 +265,8 @@ class Loss(Struct, frozen=True, omit_defaults=True):
     memory_mb: float = 0.0
     memory_limit_mb: float = 0.0
     log: str = ""
-    refused: str = ""
-    """Name of the error with which the store refused the verdict of a worker that is well."""
+    refused: Refusal | None = None
+    """What another try would end with as well: the store takes no verdict, or the versions do not fit."""
     started: bool = True
     """Whether a worker is known to have begun it; a loss before that is nobody's fault."""
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from wrens.serialize import Pack
 from wrens.wire import keys
 from wrens.wire.handing_on import runs
-from wrens.wire.records import Child, Failure, Invocation
+from wrens.wire.records import Child, Failure, Invocation, Refusal
 from wrens.worker.context import TaskContext
 from wrens.worker.host import Host
 
@@ -67,6 +67,8 @@ class Running:
         self.name = "the function"
         self.lost = ""
         """Why there will be no verdict from here."""
+        self.refused: Refusal | None = None
+        """The error behind that, when one is known."""
         self.restart()
 
     def restart(self) -> None:
