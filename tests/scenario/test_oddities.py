@@ -141,6 +141,34 @@ def test_a_task_may_change_its_surroundings(ex: wrens.Executor, tmp_path: Path) 
     assert list(ex.map(abs, range(-30, 0))) == list(range(30, 0, -1))
 
 
+class _Sulking:
+    """A stdout of the user's own making."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.asked.set()
+        raise RuntimeError(f"not now: {text}")
+
+
+def test_a_stdout_that_raises_stops_no_job(ex: wrens.Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    sulking = _Sulking()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", sulking)
+        assert list(ex.map(_speaking, range(4))) == [0, 1, 2, 3]
+        assert sulking.asked.wait(10)
+    with monkeypatch.context() as patch:
+        patch.delattr("sys.stdout")
+        assert list(ex.map(_speaking, range(4))) == [0, 1, 2, 3]
+    assert ex.submit(_speaking, 5).result(30) == 5
+
+
+def _speaking(x: int) -> int:
+    print("I am", x)
+    return x
+
+
 def test_executors_leave_no_descriptor_and_no_thread(tmp_path: Path) -> None:
     def use() -> None:
         with wrens.Executor(store=tmp_path / "store", max_workers=2) as ex:

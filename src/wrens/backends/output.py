@@ -55,8 +55,8 @@ class Shown:
             self._at = 0
 
     def _write(self, text: str) -> None:
-        target = getattr(sys, self._stream)
-        # A closed or missing stream of the client's is no reason to stop its jobs.
-        with contextlib.suppress(AttributeError, OSError, ValueError):
+        # A stream of the client's that is closed, missing or of its own making is no reason to stop its jobs.
+        with contextlib.suppress(Exception):
+            target = getattr(sys, self._stream)
             target.write(text)
             target.flush()
