@@ -96,7 +96,7 @@ def _carry_out(state: Running) -> Report:
         _fail_all(state, describe_failure(error, kind="system" if isinstance(error, WrensError) else "user"))
     else:
         if call is not None:
-            with load.memory_limit(invocation.policy.memory_mb if host.leave else None):
+            with load.memory_limit(state.memory_mb):
                 _loop(state, call)
     if os.getpid() != host.pid:
         # The user's function forked, and this is the child, come back with a result. It is nobody's.

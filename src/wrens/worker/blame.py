@@ -34,12 +34,18 @@ def failure(run: Running, index: int, error: BaseException, x: Any = _NOTHING) -
         f"raised by {call} in task {invocation.start + index} of job {invocation.job}, "
         f"attempt {invocation.tries + invocation.losses + 1}, on {run.host.where}"
     )
+    notes = [note]
+    if isinstance(error, MemoryError) and run.memory_mb is not None:
+        notes.append(
+            f"Likely cause (a guess): the limit of {run.memory_mb} MB for a worker. To raise it: "
+            f"ex.options(resources=wrens.Resources(memory_mb={2 * run.memory_mb}))"
+        )
     try:
-        return describe_failure(error, notes=(note,))
+        return describe_failure(error, notes=notes)
     except Exception as second:  # noqa: BLE001 - an exception of the user's that even breaks describing it
         kind = type(error)
         reason = f"(it could not be described: {type(second).__name__})"
-        return Failure("user", f"{kind.__module__}.{kind.__qualname__}", reason, notes=(note,))
+        return Failure("user", f"{kind.__module__}.{kind.__qualname__}", reason, notes=tuple(notes))
 
 
 def refusal(error: WrensError, where: str) -> Refusal:

@@ -7,7 +7,6 @@ worker before and it has to be known which one does it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -116,11 +115,8 @@ def input_of(state: Running, index: int) -> tuple[Any, ...]:
 
 @contextmanager
 def memory_limit(megabytes: int | None) -> Iterator[None]:
-    """Let allocations beyond ``megabytes`` raise ``MemoryError``, where the system can.
-
-    Linux counts the process's private data against the limit; elsewhere nothing is limited.
-    """
-    if megabytes is None or not sys.platform.startswith("linux"):
+    """Let allocations beyond ``megabytes`` of private data raise ``MemoryError``; only Linux can."""
+    if megabytes is None:
         yield
         return
     import resource
