@@ -128,6 +128,12 @@ class Driver(Loop):
             self._jobs[job.id] = job
             job.on_finished(lambda: self._retire_soon(job))
 
+    def open_tasks(self) -> int:
+        """Return how many tasks have not ended, as far as is known; from any thread."""
+        progress = [job.progress for job in list(self._jobs.values())]
+        planned = sum(p.planned - p.ok - p.failed - p.cancelled for p in progress)
+        return planned + sum(queue.waiting for queue in self._queues)
+
     def add_queue(self, queue: Queue) -> None:
         """Ask this queue for tasks whenever a worker is free."""
         self._queues.append(queue)
