@@ -17,6 +17,7 @@
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   └── InitializerFailed (BrokenExecutor)
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
@@ -46,6 +47,7 @@ __all__ = [
     "BadStoreURL",
     "Cancelled",
     "CannotShip",
+    "CannotStart",
     "DamagedObject",
     "InitializerFailed",
     "JobFailed",
@@ -299,6 +301,29 @@ class VersionMismatch(WrensError):
             "It was left as it is, like everything that is in the store.",
             f"Go on with {self.what} {self.made} (wrens.attach completes a job from there), or make the job "
             f"again with {self.what} {self.here}.",
+        )
+
+
+class CannotStart(WrensError, BrokenExecutor):
+    """Several worker processes in a row ended by themselves before they were ready for a task.
+
+    Args:
+        where: The last one, as its backend calls it.
+        reason: How it ended.
+        log: What it wrote.
+    """
+
+    def __init__(self, where: str, reason: str, log: str = "") -> None:
+        super().__init__(where, reason, log)
+        self.where, self.reason, self.log = where, reason, log
+
+    def __str__(self) -> str:
+        return _lines(
+            f"no worker gets ready: several in a row ended at their start, the last one ({self.where}) like "
+            f"this: {self.reason}",
+            f"It wrote:\n{self.log.rstrip()}" if self.log else "It wrote nothing.",
+            "Workers run the client's interpreter (sys.executable) in its environment: look at PYTHONHOME, "
+            "LD_LIBRARY_PATH and the like. What has a result is kept.",
         )
 
 

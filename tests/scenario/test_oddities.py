@@ -15,7 +15,7 @@ from ledger import Ledger, Stopwatch, hold, until
 
 import wrens
 from wrens.core.attach import attach
-from wrens.errors import JobFailed, JobIncomplete, TaskTimeout, WorkerLost
+from wrens.errors import CannotStart, JobFailed, JobIncomplete, TaskTimeout, WorkerLost
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -167,6 +167,40 @@ def test_a_stdout_that_raises_stops_no_job(ex: wrens.Executor, monkeypatch: pyte
 def _speaking(x: int) -> int:
     print("I am", x)
     return x
+
+
+def test_an_interpreter_that_cannot_start_is_named_at_once_and_costs_no_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with wrens.Executor(store=tmp_path / "store", max_workers=2) as ex:
+        with monkeypatch.context() as patch:
+            patch.setenv("PYTHONHOME", str(tmp_path / "nowhere"))
+            job = ex.options(name="job").map_async(abs, range(-4, 0))
+            with pytest.raises(CannotStart, match=r"(?s)no worker gets ready.*encodings.*PYTHONHOME"):
+                job.results(30)
+            assert len(list((tmp_path / "store").glob("jobs/job/attempts/*/loss"))) <= 4
+        assert ex.submit(abs, -1).result(30) == 1
+    assert attach("job", store=tmp_path / "store", max_workers=1).results(30) == [4, 3, 2, 1]
+
+
+def test_a_crash_is_shown_once_and_kept_for_each_attempt(
+    ex: wrens.Executor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def crash(x: int) -> int:
+        if x == 3:
+            os.abort()
+        return x
+
+    job = ex.map_async(crash, range(6))
+    with pytest.raises(JobFailed) as caught:
+        job.results(30)
+    error = caught.value.failures[3]
+    assert isinstance(error, WorkerLost)
+    assert len(error.attempts) == 4
+    assert "in crash" in error.log
+    shown = capfd.readouterr().err
+    assert shown.count("in crash") == 1
+    assert shown.count("Fatal Python error: Aborted (at the same place as before)") == 3
 
 
 def test_executors_leave_no_descriptor_and_no_thread(tmp_path: Path) -> None:

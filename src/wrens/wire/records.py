@@ -238,7 +238,7 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(Struct, frozen=True):
-    """The error for which a worker that is well will not, or cannot, do what it was asked.
+    """The error for which a worker cannot do what it was asked, although the task has done it no harm.
 
     ``error`` is the name of a class of :mod:`wrens.errors`, ``facts`` its arguments.
     """
@@ -266,7 +266,8 @@ class Loss(Struct, frozen=True, omit_defaults=True):
     memory_limit_mb: float = 0.0
     log: str = ""
     refused: Refusal | None = None
-    """What another try would end with as well: the store takes no verdict, or the versions do not fit."""
+    """What another try would end with as well: the store takes no verdict, the versions
+    do not fit, no worker can be started."""
     started: bool = True
     """Whether a worker is known to have begun it; a loss before that is nobody's fault."""
 
