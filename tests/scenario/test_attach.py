@@ -432,6 +432,8 @@ def test_a_verdict_of_another_wrens_is_named_and_left_alone(store: Path) -> None
     path = store / keys.verdict("job", "00000001")
     theirs = path.read_bytes().replace(b"wrens\x01", b"wrens\x02", 1)
     path.write_bytes(theirs)
+    told: list[wrens.events.Event] = []
     with pytest.raises(VersionMismatch, match=r"records of version 2.*records of version 1"):
-        attach("job", store=store, max_workers=1).results(30)
+        attach("job", store=store, max_workers=1, observers=[told.append])
     assert path.read_bytes() == theirs
+    assert isinstance(told[-1], wrens.events.JobEnded)

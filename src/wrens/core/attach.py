@@ -79,7 +79,13 @@ def attach(
     session.adopt(job_id)
     session.driver.initializer = stored.manifest.initializer
     follower = _Follower(session, stored)
-    follower.start()
+    try:
+        follower.start()
+    except BaseException:
+        # What there is cannot be read: nothing was launched, and nobody will close the session.
+        session.driver.know(follower.job)
+        session.abandon()
+        raise
     return follower.job
 
 
