@@ -170,7 +170,7 @@ def _speaking(x: int) -> int:
 
 
 def test_an_interpreter_that_cannot_start_is_named_at_once_and_costs_no_task(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with wrens.Executor(store=tmp_path / "store", max_workers=2) as ex:
         with monkeypatch.context() as patch:
@@ -179,6 +179,7 @@ def test_an_interpreter_that_cannot_start_is_named_at_once_and_costs_no_task(
             with pytest.raises(CannotStart, match=r"(?s)no worker gets ready.*encodings.*PYTHONHOME"):
                 job.results(30)
             assert len(list((tmp_path / "store").glob("jobs/job/attempts/*/loss"))) <= 4
+            assert capfd.readouterr().err == ""
         assert ex.submit(abs, -1).result(30) == 1
     assert attach("job", store=tmp_path / "store", max_workers=1).results(30) == [4, 3, 2, 1]
 

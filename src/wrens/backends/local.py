@@ -233,7 +233,7 @@ class LocalBackend:
         """Say what is known of a lost attempt, and whether the next process would end like this one."""
         loss = kept.process.loss(self._clock.now(), kept.verdict)
         ended_itself = (loss.exit_code, loss.signal) != (None, None) and loss.signal not in OUTSIDE
-        if loss.started or kept.process.sent > 1:
+        if kept.process.begun:
             self._stillborn = 0
         elif ended_itself:
             self._stillborn += 1
@@ -280,9 +280,10 @@ class _Kept:
         self._looked = 0.0
 
     def show(self, *, whole: bool = False, crashes: Crashes | None = None) -> None:
-        """Show what is new of its output; see :meth:`Shown.show`."""
-        for shown in self._shown:
-            shown.show(whole=whole, crashes=crashes)
+        """Show what is new of its output; what it writes before it is ready is evidence, should it never be."""
+        if self.process.begun:
+            for shown in self._shown:
+                shown.show(whole=whole, crashes=crashes)
 
     def empty(self) -> None:
         """Free the space of output that has been shown."""

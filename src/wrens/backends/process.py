@@ -104,6 +104,11 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             write_all(self._sink, data)
 
+    @property
+    def begun(self) -> bool:
+        """Whether it has begun its first attempt."""
+        return self.page[page.SERIAL] > 0
+
     def read(self) -> tuple[list[Notice], bool]:
         """Return what it has said since, and whether that was the last."""
         notices: list[Notice] = []
