@@ -250,9 +250,7 @@ class StoreFull(StoreError):
     """The store has no space left."""
 
     problem = "no space left"
-    advice = (
-        "Free some space ('wrens clean --older-than 7d --dry-run' lists old jobs) or choose another store."
-    )
+    advice = "Free space ('wrens clean --older-than 7d --dry-run' lists old jobs) or choose another store."
 
 
 class StoreUnavailable(StoreError, ConnectionError):
@@ -284,10 +282,8 @@ class VersionMismatch(WrensError):
 
     Args:
         what: ``"Python"`` or ``"wrens"``.
-        made: The version that it was made with.
-        here: The version that there is.
-        thing: What it is: a key, a function, a job.
-        where: Who tried to read it: a worker as its backend calls it, or empty for this process.
+        made, here: The version that it was made with, and the one that there is.
+        thing, where: What it is, such as a key; who tried to read it, or empty for this process.
     """
 
     def __init__(self, what: str, made: str, here: str, thing: str = "", where: str = "") -> None:
@@ -295,35 +291,23 @@ class VersionMismatch(WrensError):
         self.what, self.made, self.here, self.thing, self.where = what, made, here, thing, where
 
     def __str__(self) -> str:
+        thing, where = self.thing or "what was sent", self.where or "this process"
         return _lines(
-            f"{self.thing or 'what was sent'} was made with {self.what} {self.made}, and "
-            f"{self.where or 'this process'} has {self.what} {self.here}",
+            f"{thing} was made with {self.what} {self.made}, and {where} has {self.what} {self.here}",
             "It was left as it is, like everything that is in the store.",
-            f"Go on with {self.what} {self.made} (wrens.attach completes a job from there), or make the job "
-            f"again with {self.what} {self.here}.",
+            f"Go on with {self.what} {self.made} (wrens.attach completes a job), or make the job anew.",
         )
 
 
 class CannotStart(WrensError, BrokenExecutor):
-    """Several worker processes in a row ended by themselves before they were ready for a task.
-
-    Args:
-        where: The last one, as its backend calls it.
-        reason: How it ended.
-        log: What it wrote.
-    """
-
-    def __init__(self, where: str, reason: str, log: str = "") -> None:
-        super().__init__(where, reason, log)
-        self.where, self.reason, self.log = where, reason, log
+    """Several workers in a row ended before they were ready; how the last one ended, and what it wrote."""
 
     def __str__(self) -> str:
+        how, log = (*self.args, "", "")[:2]
         return _lines(
-            f"no worker gets ready: several in a row ended at their start, the last one ({self.where}) like "
-            f"this: {self.reason}",
-            f"It wrote:\n{self.log.rstrip()}" if self.log else "It wrote nothing.",
-            "Workers run the client's interpreter (sys.executable) in its environment: look at PYTHONHOME, "
-            "LD_LIBRARY_PATH and the like. What has a result is kept.",
+            f"no worker gets ready: several in a row ended at their start, the last one like this: {how}",
+            f"It wrote:\n{log.rstrip()}" if log else "It wrote nothing.",
+            "Look at sys.executable, and at PYTHONHOME and the like. What has a result is kept.",
         )
 
 

@@ -27,7 +27,7 @@ FACTS: dict[str, tuple[Any, ...]] = {
     ),
     "Cancelled": ("job", 3),
     "VersionMismatch": ("Python", "3.12", "3.11", "job j", "local worker 7"),
-    "CannotStart": ("local worker 7", "exit code 1", "no module named encodings"),
+    "CannotStart": ("local worker 7: exit code 1", "no module named encodings"),
     "InitializerFailed": ("connect", "Traceback: no route"),
     "WorkerLost": ("job", 7, ("local: killed", "local: killed again"), "memory", "last words"),
     "TaskTimeout": ("job", 7, 1.5, 'File "x.py", line 3'),

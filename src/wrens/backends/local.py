@@ -238,7 +238,7 @@ class LocalBackend:
         elif ended_itself:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:
-                refused = Refusal("CannotStart", (loss.where, loss.reason, loss.log))
+                refused = Refusal("CannotStart", (f"{loss.where}: {loss.reason}", loss.log))
                 return msgspec.structs.replace(loss, refused=refused)
         return loss
 
