@@ -16,7 +16,8 @@
     │   │   ├── StoreDenied (PermissionError)
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
-    │   ├── VersionMismatch                   the worker's Python or wrens is not the client's
+    │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   └── InitializerFailed (BrokenExecutor)
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
@@ -25,7 +26,7 @@
     ├── a job that ended without all results
     │   ├── JobFailed (ExceptionGroup)        carries the results of the others
     │   └── JobIncomplete                     the client died before it had stored every input
-    └── DamagedObject                         a stored record that does not decode: report a bug
+    └── DamagedObject                         a stored record that does not decode
 
 A user's own exception is none of these: it comes back as itself, with notes.
 
@@ -46,6 +47,7 @@ __all__ = [
     "BadStoreURL",
     "Cancelled",
     "CannotShip",
+    "CannotStart",
     "DamagedObject",
     "InitializerFailed",
     "JobFailed",
@@ -248,9 +250,7 @@ class StoreFull(StoreError):
     """The store has no space left."""
 
     problem = "no space left"
-    advice = (
-        "Free some space ('wrens clean --older-than 7d --dry-run' lists old jobs) or choose another store."
-    )
+    advice = "Free space ('wrens clean --older-than 7d --dry-run' lists old jobs) or choose another store."
 
 
 class StoreUnavailable(StoreError, ConnectionError):
@@ -278,25 +278,36 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 
 class VersionMismatch(WrensError):
-    """The worker's Python or wrens does not fit what the client sent.
+    """Something was made with another Python or wrens than there is where it is read.
 
     Args:
         what: ``"Python"`` or ``"wrens"``.
-        client: The client's version.
-        worker: The worker's version.
-        where: Which worker, as its backend calls it.
+        made, here: The version that it was made with, and the one that there is.
+        thing, where: What it is, such as a key; who tried to read it, or empty for this process.
     """
 
-    def __init__(self, what: str, client: str, worker: str, where: str = "") -> None:
-        super().__init__(what, client, worker, where)
-        self.what, self.client, self.worker, self.where = what, client, worker, where
+    def __init__(self, what: str, made: str, here: str, thing: str = "", where: str = "") -> None:
+        super().__init__(what, made, here, thing, where)
+        self.what, self.made, self.here, self.thing, self.where = what, made, here, thing, where
 
     def __str__(self) -> str:
+        thing, where = self.thing or "what was sent", self.where or "this process"
         return _lines(
-            f"the client has {self.what} {self.client}, the worker{' ' + self.where if self.where else ''} "
-            f"has {self.worker}",
-            "No task was run there and nothing was lost.",
-            f"Install {self.what} {self.client} for the worker, or run the client with {self.worker}.",
+            f"{thing} was made with {self.what} {self.made}, and {where} has {self.what} {self.here}",
+            "It was left as it is, like everything that is in the store.",
+            f"Go on with {self.what} {self.made} (wrens.attach completes a job), or make the job anew.",
+        )
+
+
+class CannotStart(WrensError, BrokenExecutor):
+    """Several workers in a row ended before they were ready; how the last one ended, and what it wrote."""
+
+    def __str__(self) -> str:
+        how, log = (*self.args, "", "")[:2]
+        return _lines(
+            f"no worker gets ready: several in a row ended at their start, the last one like this: {how}",
+            f"It wrote:\n{log.rstrip()}" if log else "It wrote nothing.",
+            "Look at sys.executable, and at PYTHONHOME and the like. What has a result is kept.",
         )
 
 
@@ -467,8 +478,8 @@ class DamagedObject(WrensError):
 
     def __str__(self) -> str:
         return _lines(
-            f"the object {self.key} is damaged or was written by another version of wrens: {self.reason}",
-            "It was left as it is.",
+            f"the object {self.key} is damaged: {self.reason}",
+            "It was left as it is. Unless the disk or a power loss cut it off, please report a bug.",
         )
 
 

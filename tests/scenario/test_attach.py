@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ from ledger import Ledger, Stopwatch, until
 import wrens
 from wrens.core import reading
 from wrens.core.attach import attach
-from wrens.errors import JobFailed, JobIncomplete, StoreUnavailable, UnknownJob
+from wrens.errors import JobFailed, JobIncomplete, StoreUnavailable, UnknownJob, VersionMismatch
 from wrens.store import open_store
 from wrens.store.faulty import Fault, FaultyStore
 from wrens.wire import keys
@@ -356,3 +357,83 @@ def test_attached_workers_leave_when_the_job_has_ended(clients: Clients, store: 
     os.kill(client.popen.pid, signal.SIGTERM)
     client.wait()
     assert watch.seconds < 5
+
+
+# --- the job's options ----------------------------------------------------------------------------------
+
+
+def _forget_verdicts(store: Path) -> None:
+    """Make a job look as if its client had died before anything was settled."""
+    opened = open_store(store)
+    opened.delete(list(opened.list(keys.verdicts("job"))))
+
+
+def test_a_fixed_packing_is_kept(store: Path) -> None:
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        ex.options(name="job", packing=wrens.Packing(size=10)).map_async(_slow, range(20)).results(30)
+    _forget_verdicts(store)
+    # Tasks this long would be handed on in mid-batch, had the user not fixed the size.
+    assert attach("job", store=store, max_workers=2).results(30) == list(range(20))
+    found = [keys.basename(key) for key in open_store(store).list(keys.verdicts("job"))]
+    assert found == ["00000000", "00000001"]
+
+
+def test_a_straggler_of_an_attached_job_gets_its_second_copy(store: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def straggling(x: int) -> int:
+        if x == 4 and not second.exists():
+            if first.exists():
+                second.touch()
+            else:
+                first.touch()
+                until(second.exists)
+        return x
+
+    second.touch()
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        view = ex.options(name="job", packing=wrens.Packing(size=1), backup=wrens.Backup(slowness=2))
+        view.map_async(straggling, range(5)).results(30)
+    _forget_verdicts(store)
+    second.unlink()
+    assert attach("job", store=store, max_workers=2).results(30) == list(range(5))
+    assert second.exists()
+
+
+# --- other versions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["local", "inline"])
+def test_workers_of_another_python_stop_the_job_and_keep_it(store: Path, backend: str) -> None:
+    with wrens.Executor(store=store, max_workers=1) as ex:
+        ex.options(name="job", packing=wrens.Packing(size=2)).map_async(abs, range(6)).results(30)
+    _forget_verdicts(store)
+    (function,) = (store / "functions").iterdir()
+    here = function.read_bytes()
+    version = f"{sys.version_info.major}.{sys.version_info.minor}".encode()
+    function.write_bytes(here.replace(version, b"2.77"[: len(version)], 1))
+
+    job = attach("job", store=store, backend=backend, max_workers=1)
+    with pytest.raises(
+        VersionMismatch, match=r"(?s)the function abs was made with Python 2\.7.*worker|inline"
+    ):
+        job.results(30)
+    with pytest.raises(VersionMismatch):
+        job[5].result(30)
+    assert settled(store) == set()
+
+    function.write_bytes(here)
+    assert attach("job", store=store, max_workers=1).results(30) == list(range(6))
+
+
+def test_a_verdict_of_another_wrens_is_named_and_left_alone(store: Path) -> None:
+    with wrens.Executor(store=store, max_workers=1) as ex:
+        ex.options(name="job", packing=wrens.Packing(size=2)).map_async(abs, range(6)).results(30)
+    path = store / keys.verdict("job", "00000001")
+    theirs = path.read_bytes().replace(b"wrens\x01", b"wrens\x02", 1)
+    path.write_bytes(theirs)
+    told: list[wrens.events.Event] = []
+    with pytest.raises(VersionMismatch, match=r"records of version 2.*records of version 1"):
+        attach("job", store=store, max_workers=1, observers=[told.append])
+    assert path.read_bytes() == theirs
+    assert isinstance(told[-1], wrens.events.JobEnded)

@@ -373,6 +373,51 @@ def test_a_second_ctrl_c_is_not_needed_while_the_results_are_awaited_in_a_job(
     assert keys(tmp_path / "store", "jobs/left/")
 
 
+def test_a_second_ctrl_c_ends_a_program_that_waits_for_what_it_submitted(
+    clients: Clients, tmp_path: Path
+) -> None:
+    client = clients.start(
+        """
+        import sys, wrens
+        from ledger import hold
+        ex = wrens.Executor(store=sys.argv[1], max_workers=2)
+        named = ex.options(name="left", packing=wrens.Packing(size=1)).map_async(hold, [30.0] * 3)
+        future = ex.submit(hold)
+        print("ready")
+        future.result()
+        """,
+        tmp_path / "store",
+        WRENS_PROGRESS="1",
+    )
+    client.says("ready")
+    until(lambda: len(clients.workers()) == 2)
+    client.interrupt()
+    until(lambda: "the program ends when 4 tasks have ended" in client.err)
+    before = client.err
+    watch = Stopwatch()
+    client.interrupt()
+    client.wait(10)
+    assert watch.seconds < 8
+    assert client.err == before
+    assert client.err.count("KeyboardInterrupt") == 1
+    clients.all_gone(8)
+    assert keys(tmp_path / "store", "jobs/left/")
+    assert [key.split("/")[1] for key in keys(tmp_path / "store", "jobs/") if "/left/" not in key] == []
+
+
+def test_a_program_in_no_terminal_waits_silently(clients: Clients, tmp_path: Path) -> None:
+    client = clients.start(
+        """
+        import sys, wrens
+        from ledger import doze
+        wrens.Executor(store=sys.argv[1], max_workers=1).submit(doze, 1.5)
+        """,
+        tmp_path / "store",
+    )
+    client.ok()
+    assert client.err == ""
+
+
 def test_sys_exit_ends_a_program(clients: Clients, tmp_path: Path) -> None:
     client = clients.start(
         """

@@ -253,6 +253,19 @@ def test_too_much_memory_is_a_memory_error_of_its_task(ex: wrens.Executor) -> No
     small = ex.options(resources=wrens.Resources(memory_mb=300))
     error = failure_of(small.map_async(fate(lambda: bytearray(600_000_000)), range(20)))  # type: ignore[arg-type]
     assert isinstance(error, MemoryError)
+    notes = "\n".join(error.__notes__)
+    assert "(a guess): the limit of 300 MB" in notes
+    assert "Resources(memory_mb=600)" in notes
+
+
+def test_a_memory_error_without_a_limit_blames_none(ex: wrens.Executor) -> None:
+    error = ex.submit(_forgetful).exception(30)
+    assert isinstance(error, MemoryError)
+    assert "limit" not in "\n".join(error.__notes__)
+
+
+def _forgetful() -> None:
+    raise MemoryError
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds the limit")

@@ -15,7 +15,7 @@ from ledger import Ledger, Stopwatch, hold, until
 
 import wrens
 from wrens.core.attach import attach
-from wrens.errors import JobFailed, JobIncomplete, TaskTimeout, WorkerLost
+from wrens.errors import CannotStart, JobFailed, JobIncomplete, TaskTimeout, WorkerLost
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -139,6 +139,69 @@ def test_a_task_may_change_its_surroundings(ex: wrens.Executor, tmp_path: Path) 
     ones = ex.options(packing=wrens.Packing(size=1))
     assert ones.map_async(rude, range(6)).results(30) == list(range(6))
     assert list(ex.map(abs, range(-30, 0))) == list(range(30, 0, -1))
+
+
+class _Sulking:
+    """A stdout of the user's own making."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.asked.set()
+        raise RuntimeError(f"not now: {text}")
+
+
+def test_a_stdout_that_raises_stops_no_job(ex: wrens.Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    sulking = _Sulking()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", sulking)
+        assert list(ex.map(_speaking, range(4))) == [0, 1, 2, 3]
+        assert sulking.asked.wait(10)
+    with monkeypatch.context() as patch:
+        patch.delattr("sys.stdout")
+        assert list(ex.map(_speaking, range(4))) == [0, 1, 2, 3]
+    assert ex.submit(_speaking, 5).result(30) == 5
+
+
+def _speaking(x: int) -> int:
+    print("I am", x)
+    return x
+
+
+def test_an_interpreter_that_cannot_start_is_named_at_once_and_costs_no_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with wrens.Executor(store=tmp_path / "store", max_workers=2) as ex:
+        with monkeypatch.context() as patch:
+            patch.setenv("PYTHONHOME", str(tmp_path / "nowhere"))
+            job = ex.options(name="job").map_async(abs, range(-4, 0))
+            with pytest.raises(CannotStart, match=r"(?s)no worker gets ready.*encodings.*PYTHONHOME"):
+                job.results(30)
+            assert len(list((tmp_path / "store").glob("jobs/job/attempts/*/loss"))) <= 4
+            assert capfd.readouterr().err == ""
+        assert ex.submit(abs, -1).result(30) == 1
+    assert attach("job", store=tmp_path / "store", max_workers=1).results(30) == [4, 3, 2, 1]
+
+
+def test_a_crash_is_shown_once_and_kept_for_each_attempt(
+    ex: wrens.Executor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def crash(x: int) -> int:
+        if x == 3:
+            os.abort()
+        return x
+
+    job = ex.map_async(crash, range(6))
+    with pytest.raises(JobFailed) as caught:
+        job.results(30)
+    error = caught.value.failures[3]
+    assert isinstance(error, WorkerLost)
+    assert len(error.attempts) == 4
+    assert "in crash" in error.log
+    shown = capfd.readouterr().err
+    assert shown.count("in crash") == 1
+    assert shown.count("Fatal Python error: Aborted (at the same place as before)") == 3
 
 
 def test_executors_leave_no_descriptor_and_no_thread(tmp_path: Path) -> None:

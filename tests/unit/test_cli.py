@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,16 @@ def test_one_damaged_job_does_not_hide_the_others(store: Path):
     assert "jobs/broken/manifest" in result.stderr
 
 
+def test_a_job_of_another_wrens_does_not_hide_the_others(store: Path):
+    open_store(store).put(keys.manifest("newer"), b'{"v": 9, "wrens": "9.0"}')
+    result = call("jobs", store=store)
+    assert result.exit_code == 0
+    assert "other version" in result.stdout
+    assert "first" in result.stdout
+    assert "made with wrens 9.0" in result.stderr
+    assert call("show", "newer", store=store).exit_code == 2
+
+
 def test_the_store_of_the_environment_is_the_default(made: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WRENS_STORE", str(made))
     assert "good" in call("jobs").stdout
@@ -137,6 +148,8 @@ def test_show_tells_progress_cause_and_usage(made: Path):
     assert "1 × ValueError at " in result.stdout
     assert "in work: task 3" in result.stdout
     assert "ValueError: cannot do 3" in result.stdout
+    assert "the slowest 5 batches:" in result.stdout
+    assert "0 calls repeated after an exception, 0 attempts lost" in result.stdout
     for word in ("function", "policy", "took", "phases", "processor", "memory", "bytes"):
         assert f"\n{word}" in result.stdout
 
@@ -146,6 +159,46 @@ def test_show_as_json(made: Path):
     assert found["manifest"]["job"] == "bad"
     assert found["causes"][0]["tasks"] == [3]
     assert found["used"]["wall_s"] > 0
+    took = [attempt["usage"]["wall_s"] for attempt in found["slowest"]]
+    assert len(took) == 5
+    assert took == sorted(took, reverse=True)
+
+
+def test_show_names_the_slowest_task_and_counts_what_was_repeated(tmp_path: Path):
+    store = tmp_path / "store"
+
+    def task(x: int) -> int:
+        if x == 2:
+            SystemClock().sleep(0.2)
+        if x == 4:
+            raise ConnectionError(x)
+        return x
+
+    with wrens.Executor("inline", store=store) as ex:
+        retry = wrens.Retry(attempts=3, on=ConnectionError)
+        ex.options(name="slow", retry=retry, packing=wrens.Packing(size=2)).map_async(task, range(6)).wait()
+    shown = call("show", "slow", store=store).stdout
+    assert "2 calls repeated after an exception" in shown
+    first = shown.partition("slowest task")[2].splitlines()[2].split()
+    assert first[:2] == ["00000001", "2-3"]
+    assert "2 (2" in shown
+
+
+def test_a_running_job_says_how_old_its_last_sign_of_life_is(made: Path, tmp_path: Path):
+    store = open_store(tmp_path / "store")
+    manifest = json.loads((made / keys.manifest("good")).read_text())
+    manifest |= {"job": "far", "made_at": SystemClock().wall() - 40, "made_by": "me@elsewhere:1"}
+    store.put(keys.manifest("far"), json.dumps(manifest).encode())
+    for command in (["jobs"], ["show", "far"]):
+        shown = call(*command, store=tmp_path / "store").stdout
+        assert re.search(r"running \(last sign of life 4\d\.\d s ago\)", shown), shown
+
+
+@pytest.mark.parametrize("task", [7, 99])
+def test_logs_of_a_task_that_does_not_exist_is_an_error(made: Path, task: int):
+    result = call("logs", "bad", task, store=made)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"task {task} does not exist: job bad has tasks 0 to 6" in result.stderr
 
 
 def test_logs_of_a_job_and_of_a_task(made: Path):

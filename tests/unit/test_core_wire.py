@@ -14,7 +14,7 @@ from wrens.core.attempts import Batch
 from wrens.core.batches import GiveUp, HandOn, Rules, Source
 from wrens.core.policy import Packing
 from wrens.core.verdicts import evidence_line, give_up, hand_on, likely_cause
-from wrens.errors import BadOption, Cancelled, DamagedObject, TaskTimeout, WorkerLost
+from wrens.errors import BadOption, Cancelled, DamagedObject, TaskTimeout, VersionMismatch, WorkerLost
 from wrens.serialize import rebuild_failure
 from wrens.wire import envelope, keys
 from wrens.wire.records import (
@@ -86,7 +86,7 @@ def test_damage_is_named_or_harmless(data: st.DataObject) -> None:
         at = data.draw(st.integers(0, end - 1))
         whole[at] ^= data.draw(st.integers(1, 255))
     # A flipped bit inside a text may still decode, as another text.
-    with contextlib.suppress(DamagedObject):
+    with contextlib.suppress(DamagedObject, VersionMismatch):
         assert isinstance(envelope.unseal(Verdict, bytes(whole))[0], Verdict)
     with contextlib.suppress(DamagedObject):
         text = envelope.to_json(VERDICT)
@@ -103,8 +103,16 @@ def test_what_is_no_envelope_is_said_to_be_none(data: bytes) -> None:
 def test_another_version_is_named() -> None:
     data = bytearray(sealed(VERDICT))
     data[5] = VERSION + 1
-    with pytest.raises(DamagedObject, match=f"version {VERSION + 1}, this wrens reads {VERSION}"):
-        envelope.unseal(Verdict, data)
+    with pytest.raises(VersionMismatch, match=rf"(?s)version {VERSION + 1}.*version {VERSION}.*Go on with"):
+        envelope.unseal(Verdict, data, "the key")
+
+
+def test_another_version_of_a_manifest_is_named_with_its_wrens() -> None:
+    text = b'{"v": 7, "wrens": "3.1.4", "job": "what a job was in those days"}'
+    with pytest.raises(
+        VersionMismatch, match=r"the key was made with wrens 3\.1\.4 \(records of version 7\)"
+    ):
+        envelope.from_json(Manifest, text, "the key")
 
 
 def test_a_record_of_another_kind_is_damage() -> None:

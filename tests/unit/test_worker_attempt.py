@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 import pytest
 
@@ -78,11 +80,46 @@ def test_a_child_reads_its_own_part_of_the_pack(store, host):
     assert (verdict.start, verdict.count, verdict.ok) == (4, 3, ((4, 3),))
 
 
-def test_other_records_are_refused_for_every_task(store, host):
+def test_other_records_settle_nothing_and_are_named(store, host):
     job = SmallJob(store, abs, [1, 2])
-    attempt.run(msgspec.structs.replace(job.invocations()[0], v=99), host)
-    assert [type(error) for error in job.results().values()] == [VersionMismatch] * 2
-    assert {failure.kind for _, failure in job.verdict()[0].failures} == {"system"}
+    report = attempt.run(msgspec.structs.replace(job.invocations()[0], v=99), host)
+    assert job.settled() == []
+    assert report.refused.error == "VersionMismatch"
+    assert "version 99" in str(VersionMismatch(*report.refused.facts))
+    assert host.where in report.refused.facts
+
+
+def _another_python(store, key):
+    """Make a function, or a bundle of modules, look as if it came from another Python."""
+    data = bytes(store.get(key))
+    here = f"{sys.version_info.major}.{sys.version_info.minor}".encode()
+    assert here in data
+    store.put(key, [data.replace(here, b"2.77"[: len(here)], 1)], mode="replace")
+
+
+def test_a_function_from_another_python_settles_nothing_and_is_named(store, host):
+    job = SmallJob(store, abs, [1, 2])
+    (invocation,) = job.invocations()
+    _another_python(store, keys.function(invocation.function))
+    report = attempt.run(invocation, host)
+    assert (job.settled(), report.refused.error) == ([], "VersionMismatch")
+
+
+def test_an_initializer_from_another_python_settles_nothing_and_is_named(store, host):
+    job = SmallJob(store, abs, [1, 2], initializer=_note)
+    (invocation,) = job.invocations()
+    _another_python(store, keys.function(invocation.initializer))
+    report = attempt.run(invocation, host)
+    assert (job.settled(), report.refused.error) == ([], "VersionMismatch")
+
+
+def test_a_version_mismatch_that_a_task_raises_is_the_tasks_failure(store, host):
+    def attaching(x):
+        raise VersionMismatch("Python", "3.1", "3.2", "job of old")
+
+    job = SmallJob(store, attaching, [1])
+    assert not attempt.run(job.invocations()[0], host).lost
+    assert [type(error) for error in job.results().values()] == [VersionMismatch]
 
 
 def test_a_function_that_is_gone_fails_every_task_by_name(store, host):

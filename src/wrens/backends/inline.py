@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from wrens.backends.base import Committed, Limits, Lost, Notice
 from wrens.clock import Clock, SystemClock
 from wrens.serialize import resolving
-from wrens.wire.records import Invocation, Loss
+from wrens.wire.records import Invocation, Loss, Refusal
 from wrens.worker.attempt import run
 from wrens.worker.host import Host
 from wrens.worker.refs import Refs
@@ -95,7 +95,7 @@ class InlineBackend:
         reason: str,
         *,
         started: bool,
-        refused: str = "",
+        refused: Refusal | None = None,
         interrupted: bool = False,
     ) -> None:
         where = f"{self.name} in process {os.getpid()}"

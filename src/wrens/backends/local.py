@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import threading
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -22,11 +23,11 @@ import msgspec
 
 from wrens.backends.base import Committed, Limits, Lost, Notice
 from wrens.backends.cpus import usable_cpus
-from wrens.backends.output import Shown
+from wrens.backends.output import Crashes, Shown
 from wrens.backends.process import Process
 from wrens.clock import Clock, SystemClock
 from wrens.errors import BadOption
-from wrens.wire.records import Invocation, Loss
+from wrens.wire.records import Invocation, Loss, Refusal
 from wrens.worker import page
 from wrens.worker import talk as worker
 
@@ -36,6 +37,10 @@ LOOK_S = 5.0
 """How often the processes' signs of life are compared."""
 HUNG_S = 60.0
 """How long a process may give no sign of life and use no processor before it counts as hung."""
+OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that somebody else has sent, or a system that is short of memory."""
+STILLBORN = 3
+"""After so many processes in a row that ended by themselves before they were ready, the next would, too."""
 FAREWELL_S = 0.5
 """How long an idle process gets to leave by itself."""
 
@@ -70,6 +75,8 @@ class LocalBackend:
         self._leaving: list[_Kept] = []
         """Those that are about to end themselves."""
         self._seen: list[Notice] = []
+        self._crashes = Crashes()
+        self._stillborn = 0
         self._selector = selectors.DefaultSelector()
         self._waking = threading.RLock()
         self._wake_out, self._wake_in = os.pipe()
@@ -191,6 +198,7 @@ class LocalBackend:
 
     def _settle(self, kept: _Kept, notice: worker.Notice) -> None:
         """Report the end of an attempt, and keep its process for the next."""
+        self._stillborn = 0
         kept.show(whole=True)
         if notice.lost:
             loss = kept.process.loss(self._clock.now(), notice.lost)
@@ -213,13 +221,26 @@ class LocalBackend:
         if process.pidfd >= 0:
             self._selector.unregister(process.pidfd)
         process.end()
-        kept.show(whole=True)
+        kept.show(whole=True, crashes=self._crashes)
         if process.attempt:
             self._busy.remove(kept)
-            self._seen.append(Lost(process.attempt, process.loss(self._clock.now(), kept.verdict)))
+            self._seen.append(Lost(process.attempt, self._judged(kept)))
         else:
             (self._leaving if kept in self._leaving else self._idle).remove(kept)
         process.free()
+
+    def _judged(self, kept: _Kept) -> Loss:
+        """Say what is known of a lost attempt, and whether the next process would end like this one."""
+        loss = kept.process.loss(self._clock.now(), kept.verdict)
+        ended_itself = (loss.exit_code, loss.signal) != (None, None) and loss.signal not in OUTSIDE
+        if kept.process.begun:
+            self._stillborn = 0
+        elif ended_itself:
+            self._stillborn += 1
+            if self._stillborn >= STILLBORN:
+                refused = Refusal("CannotStart", (f"{loss.where}: {loss.reason}", loss.log))
+                return msgspec.structs.replace(loss, refused=refused)
+        return loss
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -258,10 +279,11 @@ class _Kept:
         self._silent_s = 0.0
         self._looked = 0.0
 
-    def show(self, *, whole: bool = False) -> None:
-        """Show what is new of its output."""
-        for shown in self._shown:
-            shown.show(whole=whole)
+    def show(self, *, whole: bool = False, crashes: Crashes | None = None) -> None:
+        """Show what is new of its output; what it writes before it is ready is evidence, should it never be."""
+        if self.process.begun:
+            for shown in self._shown:
+                shown.show(whole=whole, crashes=crashes)
 
     def empty(self) -> None:
         """Free the space of output that has been shown."""

@@ -59,6 +59,7 @@ class Process:
         self.files = (_file(), _file())
         """What its stdout and stderr are written to."""
         self._begins = (0, 0)
+        self._memory_limit_mb = 0
         self._frames = Frames()
         shared = _file()
         os.ftruncate(shared, page.BYTES)
@@ -94,6 +95,7 @@ class Process:
         """Hand it an attempt. It must be idle."""
         self.attempt, self.began, self.cancelled = invocation.attempt, now, False
         self.sent += 1
+        self._memory_limit_mb = (invocation.policy.memory_mb or 0) if sys.platform == "linux" else 0
         self._begins = (os.fstat(self.files[0]).st_size, os.fstat(self.files[1]).st_size)
         self._tell(frame(invocation))
 
@@ -101,6 +103,11 @@ class Process:
         # When it is dead already, the end of its pipe will tell.
         with contextlib.suppress(BrokenPipeError):
             write_all(self._sink, data)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has begun its first attempt."""
+        return self.page[page.SERIAL] > 0
 
     def read(self) -> tuple[list[Notice], bool]:
         """Return what it has said since, and whether that was the last."""
@@ -170,6 +177,7 @@ class Process:
             task=self.page[page.TASK] if started else -1,
             ran_s=now - self.began,
             memory_mb=self.page[page.MEMORY] / 1e6,
+            memory_limit_mb=self._memory_limit_mb,
             log=read_tail((self.files[0], self.files[1]), self._begins),
             started=started,
         )

@@ -5,6 +5,7 @@ Decides the commands' options and what is printed. The numbers come from :mod:`w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,11 +16,12 @@ from wrens.clock import SystemClock
 from wrens.core import reading
 from wrens.core.attach import attach
 from wrens.core.verdicts import evidence_line
-from wrens.errors import DamagedObject, ObjectMissing, UnknownJob
+from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
 from wrens.report import failures, texts
 from wrens.report.summary import Summary, summarize
 from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
+from wrens.wire.records import Verdict
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="URL or directory of the store; by default that of Executor().")
@@ -52,7 +54,7 @@ def jobs(store: StoreOption = None, json: JsonOption = False) -> None:
         (
             str(fact["job"]),
             str(fact["function"]),
-            str(fact["state"]),
+            _state(fact, now),
             f"{fact['tasks']:,}" + ("" if fact["ended"] else "+"),
             f"{fact['ok']:,}",
             f"{fact['failed'] + fact['cancelled']:,}",
@@ -80,7 +82,9 @@ def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) 
                 "batches_settled": len(summary.verdicts),
                 "causes": causes,
                 "losses": msgspec.to_builtins(list(summary.losses)),
+                "retried": summary.retried,
                 "used": {name: getattr(used, name) for name in used.__slots__},
+                "slowest": [_attempt_facts(verdict) for verdict in summary.slowest()],
             }
         )
         return
@@ -104,6 +108,8 @@ def logs(
 ) -> None:
     """Print the last output of a job's tasks, of settled batches and of lost attempts."""
     summary = summarize(store_at(store), job)
+    if task is not None:
+        _check_task(summary, task)
     shown = 0
     for loss in summary.losses:
         if loss.log and task in {None, loss.task}:
@@ -174,8 +180,6 @@ def _show_manifest(summary: Summary, now: float) -> None:
     manifest = summary.manifest
     policy = manifest.policy
     open_tasks = summary.tasks - summary.settled
-    state = summary.state(now)
-    alive = f", last sign of life {texts.duration(max(0.0, now - summary.signs_at))} ago"
     counts = (
         f"{summary.tasks:,}{'' if summary.ended else ' or more'}: {summary.ok:,} ok, "
         f"{summary.failed:,} failed, {summary.cancelled:,} cancelled, {open_tasks:,} open"
@@ -185,12 +189,17 @@ def _show_manifest(summary: Summary, now: float) -> None:
         f"retry on {', '.join(policy.retry_on) or 'nothing'} up to {policy.tries} calls, "
         f"up to {manifest.lost_tries} lost workers"
     )
+    trouble = (
+        f"{texts.count(summary.retried, 'call')} repeated after an exception, "
+        f"{texts.count(len(summary.losses), 'attempt')} lost"
+    )
     rows = [
         ("job", manifest.job + (" (kept)" if manifest.keep else " (deleted when its executor closes)")),
         ("function", f"{manifest.function}, by {manifest.kind}"),
-        ("state", state + (alive if state in {"running", "unfinished"} else "")),
+        ("state", _state(_facts(summary, now), now)),
         ("tasks", counts),
         ("batches", f"{len(summary.verdicts):,} settled; inputs in {texts.count(summary.pages, 'page')}"),
+        ("trouble", trouble),
         ("made", f"{texts.moment(manifest.made_at)} by {manifest.made_by}"),
         ("with", f"wrens {manifest.wrens}, Python {manifest.python}, backend {manifest.backend}"),
         ("policy", rules),
@@ -219,6 +228,58 @@ def _show_used(summary: Summary) -> None:
     ]
     for name, text in rows:
         data(f"{name:<10}{text}")
+    _show_slowest(summary.slowest())
+
+
+def _show_slowest(verdicts: Sequence[Verdict]) -> None:
+    """Print what the slowest attempts used."""
+    data(f"\nthe slowest {texts.count(len(verdicts), 'batch', 'batches')}:")
+    rows = []
+    for verdict in verdicts:
+        used = verdict.usage
+        longest = max(used.task_s, default=0.0)
+        task = f"{verdict.start + used.task_s.index(longest)} ({texts.duration(longest)})" if longest else "?"
+        rows.append(
+            (
+                verdict.batch,
+                failures.spans(range(verdict.start, verdict.start + verdict.count)),
+                texts.duration(used.wall_s),
+                texts.duration(used.cpu_s),
+                f"{used.peak_memory_mb:,.0f} MB" if used.peak_memory_mb else "?",
+                texts.size(used.bytes_read),
+                texts.size(used.bytes_written),
+                task,
+            )
+        )
+    table(["batch", "tasks", ">took", ">processor", ">memory", ">read", ">written", ">slowest task"], rows)
+
+
+def _attempt_facts(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "batch": verdict.batch,
+        "attempt": verdict.attempt,
+        "start": verdict.start,
+        "count": verdict.count,
+        "where": verdict.where,
+        "usage": msgspec.to_builtins(verdict.usage),
+    }
+
+
+def _check_task(summary: Summary, task: int) -> None:
+    """Refuse the number of a task that the job does not have."""
+    if 0 <= task < summary.tasks:
+        return
+    known = f"tasks 0 to {summary.tasks - 1}" if summary.tasks else "no tasks"
+    more = "" if summary.ended else ", and its inputs have not ended"
+    raise BadOption(f"task {task}", f"does not exist: job {summary.job} has {known}{more}")
+
+
+def _state(fact: dict[str, Any], now: float) -> str:
+    """Return a job's state; one that rests on a sign of life says how old that is."""
+    state = str(fact["state"])
+    if state not in {"running", "unfinished"}:
+        return state
+    return f"{state} (last sign of life {texts.duration(max(0.0, now - fact['signs_at']))} ago)"
 
 
 def _facts(summary: Summary, now: float) -> dict[str, Any]:
@@ -228,6 +289,7 @@ def _facts(summary: Summary, now: float) -> dict[str, Any]:
         "name": manifest.name,
         "function": manifest.function,
         "state": summary.state(now),
+        "signs_at": summary.alive_at or summary.signs_at,
         "tasks": summary.tasks,
         "ended": summary.ended,
         "ok": summary.ok,
@@ -246,9 +308,9 @@ def _facts_or_damage(store: Store, job_id: str, now: float) -> dict[str, Any]:
         return {}  # its executor has closed while we looked
     except UnknownJob:
         state = "remains"
-    except DamagedObject as error:
+    except (DamagedObject, VersionMismatch) as error:
         note(f"wrens: {error}")
-        state = "damaged"
+        state = "damaged" if isinstance(error, DamagedObject) else "other version"
     unknown = {"name": None, "function": "?", "ended": False, "made_at": 0.0, "made_by": "?"}
     return {"job": job_id, "state": state, "tasks": 0, "ok": 0, "failed": 0, "cancelled": 0} | unknown
 

@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
 from wrens import events
 from wrens.backends.base import Backend
 from wrens.core import reading
@@ -17,7 +19,7 @@ from wrens.core.batches import Batch, Rules
 from wrens.core.job import Job
 from wrens.core.opening import open_session
 from wrens.core.planning import batches_of, python_version
-from wrens.core.policy import Packing
+from wrens.core.policy import Backup, Packing
 from wrens.core.session import Session
 from wrens.errors import StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
@@ -53,7 +55,8 @@ def attach(
 
     Raises:
         UnknownJob: if the store holds no such job.
-        VersionMismatch: if the job was made with another minor version of Python; nothing is settled then.
+        VersionMismatch: if the job was made with another minor version of Python, or with a wrens whose
+            records this one cannot read; nothing is settled then.
         StoreError: if the store cannot be read.
 
     >>> import tempfile
@@ -76,7 +79,13 @@ def attach(
     session.adopt(job_id)
     session.driver.initializer = stored.manifest.initializer
     follower = _Follower(session, stored)
-    follower.start()
+    try:
+        follower.start()
+    except BaseException:
+        # What there is cannot be read: nothing was launched, and nobody will close the session.
+        session.driver.know(follower.job)
+        session.abandon()
+        raise
     return follower.job
 
 
@@ -172,8 +181,13 @@ class _Follower:
 
 
 def _rules(manifest: Manifest) -> Rules:
+    packing, backup = manifest.packing, manifest.backup
     return Rules(
-        policy=manifest.policy, packing=Packing(), lost=manifest.lost_tries, backoff_s=manifest.backoff_s
+        policy=manifest.policy,
+        packing=Packing() if packing is None else Packing(**asdict(packing)),
+        lost=manifest.lost_tries,
+        backoff_s=manifest.backoff_s,
+        backup=None if backup is None else Backup(**asdict(backup)),
     )
 
 
@@ -181,7 +195,7 @@ def _check_versions(manifest: Manifest) -> None:
     """Refuse a job whose functions this Python could not load, before anything is launched or settled."""
     made, here = manifest.python.rsplit(".", 1)[0], python_version()
     if made != here:
-        raise VersionMismatch("Python", made, here, "here")
+        raise VersionMismatch("Python", made, here, f"job {manifest.job}")
 
 
 def _store(store: str | os.PathLike[str] | Store | None) -> Store:

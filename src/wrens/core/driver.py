@@ -19,17 +19,17 @@ from typing import Any
 from wrens import events
 from wrens.backends.base import Backend, Committed
 from wrens.clock import Clock
-from wrens.core import verdicts
+from wrens.core import losses, verdicts
 from wrens.core.asking import Queue
 from wrens.core.attempts import Machine
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
 from wrens.core.job import Job
 from wrens.core.loop import Loop
 from wrens.core.signs import Signs
-from wrens.errors import AlreadyExists, ObjectMissing, StoreDenied, StoreError, StoreFull, WrensError
+from wrens.errors import AlreadyExists, ObjectMissing, StoreError, WrensError
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import VERSION, Invocation, Loss, Verdict
+from wrens.wire.records import VERSION, Invocation, Verdict
 
 SWEEP_S = 5.0
 """How often verdicts are listed although no hint came; a lost hint costs no more than this."""
@@ -37,8 +37,6 @@ SHARED_SWEEP_S = 0.5
 """The same for a job that another driver may be working on."""
 TROUBLE = 8
 """How often in a row a job's object may fail to be read or written, until the job is broken."""
-REFUSALS: dict[str, type[StoreError]] = {"StoreFull": StoreFull, "StoreDenied": StoreDenied}
-"""What a store says that will not change by trying again."""
 IDLE_S = 0.5
 """After this long without anything to do, the driver tidies up."""
 
@@ -130,6 +128,12 @@ class Driver(Loop):
             self._jobs[job.id] = job
             job.on_finished(lambda: self._retire_soon(job))
 
+    def open_tasks(self) -> int:
+        """Return how many tasks have not ended, as far as is known; from any thread."""
+        progress = [job.progress for job in list(self._jobs.values())]
+        planned = sum(p.planned - p.ok - p.failed - p.cancelled for p in progress)
+        return planned + sum(queue.waiting for queue in self._queues)
+
     def add_queue(self, queue: Queue) -> None:
         """Ask this queue for tasks whenever a worker is free."""
         self._queues.append(queue)
@@ -185,8 +189,8 @@ class Driver(Loop):
                 job_id = self.machine.job_of(notice.attempt)
                 if job_id is not None:
                     self.signs.lost(job_id, notice.attempt, notice.loss)
-                    if notice.loss.refused in REFUSALS:
-                        self._refused(job_id, notice.loss)
+                    if (refusal := losses.refusal(notice.loss)) is not None:
+                        self._refused(job_id, refusal)
                         continue
                 if notice.interrupted:
                     self._perform(self.machine.interrupted(notice.attempt))
@@ -381,16 +385,15 @@ class Driver(Loop):
 
     # --- breaking ---
 
-    def _refused(self, job_id: str, loss: Loss) -> None:
-        """Stop a job whose results the store will not take: trying again would only use up its tries."""
-        error = REFUSALS[loss.refused]("put", keys.verdicts(job_id), self.store.url, loss.reason)
+    def _refused(self, job_id: str, error: WrensError) -> None:
+        """Stop a job that no worker can go on with: trying again would only use up its tries."""
         job = self._jobs.get(job_id)
         if job is not None:
             p = job.progress
             error.add_note(
                 f"At least {p.ok} of {p.planned} tasks of job {job_id} have results in the store, which were "
-                "left as they are. When the store can be written again, wrens.attach runs the others; data of a "
-                "job that is neither named nor kept is deleted when its executor closes."
+                "left as they are. When that is put right, wrens.attach runs the others; data of a job that is "
+                "neither named nor kept is deleted when its executor closes."
             )
         self._break(job_id, error)
 

@@ -24,6 +24,7 @@ from wrens.core.planning import put_content, upload
 from wrens.core.policy import Options, Packing, whole
 from wrens.core.session import Session
 from wrens.core.submitted import SubmitQueue
+from wrens.core.watching import waited_for
 from wrens.errors import BadOption
 from wrens.serialize import load_reference, pack
 from wrens.store.port import Store
@@ -350,6 +351,8 @@ def _check_iterables(iterables: Sequence[Any]) -> None:
             raise TypeError(f"inputs must be iterable; {type(iterable).__name__!r} object is not")
 
 
+WONDER_S = 1.0
+"""After this long somebody who waits for the end of a program is told why."""
 _open_sessions: set[Session] = set()
 
 
@@ -361,8 +364,19 @@ def _forgotten(session: Session) -> None:
 
 @atexit.register
 def _close_all() -> None:
-    for session in list(_open_sessions):
-        session.close(wait=True, cancel=False)
+    """Wait for what was submitted, as the standard library does, until Ctrl-C; in a terminal say so."""
+    sessions = [session for session in list(_open_sessions) if session.driver.made_in == os.getpid()]
+    drivers = [session.driver for session in sessions]
+    try:
+        for session in sessions:
+            session.close(wait=False, cancel=False)
+        if not all(driver.wait_closed(WONDER_S) for driver in drivers):
+            waited_for(sum(driver.open_tasks() for driver in drivers))
+        for driver in drivers:
+            driver.wait_closed()
+    except KeyboardInterrupt:
+        for session in sessions:
+            session.abandon()
 
 
 __all__ = ["Executor", "Shared"]

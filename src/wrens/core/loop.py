@@ -100,10 +100,9 @@ class Loop(ABC):
         self.drain()
         self.wait_closed()
 
-    def wait_closed(self) -> None:
-        """Wait until the driver has ended and everything is tidied up."""
-        if self._thread is not threading.current_thread():
-            self._closed.wait()
+    def wait_closed(self, timeout_s: float | None = None) -> bool:
+        """Wait until the driver has ended and everything is tidied up; tell whether it has within the time."""
+        return self._thread is threading.current_thread() or self._closed.wait(timeout_s)
 
     # --- in the thread ---
 

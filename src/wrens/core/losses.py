@@ -1,14 +1,22 @@
 """What is made of the loss of an attempt.
 
 Decides how the task at fault is told from its neighbours, and how a loss that the driver itself caused is
-marked. When a batch is given up is :mod:`wrens.core.attempts`' decision. Pure.
+marked, and which refusals of a worker stop a job. When a batch is given up is :mod:`wrens.core.attempts`' decision. Pure.
 """
 
 from __future__ import annotations
 
 from wrens.core.batches import Batch
+from wrens.errors import CannotStart, StoreDenied, StoreFull, VersionMismatch, WrensError
 from wrens.wire.records import Child, Loss
 
+FINAL: dict[str, type[StoreFull | StoreDenied | VersionMismatch | CannotStart]] = {
+    "CannotStart": CannotStart,
+    "StoreFull": StoreFull,
+    "StoreDenied": StoreDenied,
+    "VersionMismatch": VersionMismatch,
+}
+"""What will not change by trying again."""
 _OVERDUE = "overdue: "
 UNSEEN = Loss(reason="its worker was lost while another driver was in charge of it")
 
@@ -16,6 +24,19 @@ UNSEEN = Loss(reason="its worker was lost while another driver was in charge of 
 def was_overdue(loss: Loss) -> bool:
     """Whether the driver ended this attempt, because it was past its deadline."""
     return loss.reason.startswith(_OVERDUE)
+
+
+def refusal(loss: Loss) -> WrensError | None:
+    """Return the error that another try would end with as well, or ``None`` when another try may help.
+
+    >>> from wrens.wire.records import Refusal
+    >>> refusal(Loss("no space", refused=Refusal("StoreFull", ("put", "key", "file:///data", "quota"))))
+    StoreFull('put', 'key')
+    """
+    refused = loss.refused
+    if refused is None or refused.error not in FINAL:
+        return None
+    return FINAL[refused.error](*refused.facts)
 
 
 def overdue(loss: Loss, ran_s: float) -> Loss:

@@ -13,7 +13,7 @@ import platform
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from wrens import __version__
@@ -25,7 +25,18 @@ from wrens.errors import AlreadyExists, BadOption, CannotShip, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
 from wrens.store.port import Buffer, Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import VERSION, Call, End, Failure, Manifest, Page, Row, Verdict
+from wrens.wire.records import (
+    VERSION,
+    BackupRule,
+    Call,
+    End,
+    Failure,
+    Manifest,
+    PackingRule,
+    Page,
+    Row,
+    Verdict,
+)
 
 PAGE_BYTES = 64 * 2**20
 """A page is written as soon as its inputs exceed this; one task's input may be larger."""
@@ -127,6 +138,8 @@ class JobWriter:
             made_at=self._clock.wall(),
             driver=self._driver,
             initializer=self._initializer,
+            packing=PackingRule(**asdict(options.packing)),
+            backup=None if options.backup is None else BackupRule(**asdict(options.backup)),
         )
         try:
             self._store.put(keys.manifest(self.job_id), envelope.to_json(manifest))

@@ -62,12 +62,12 @@ def likely_cause(evidence: Sequence[Loss]) -> str:
     """Return a guess at why the workers were lost, or nothing when the evidence suggests none.
 
     >>> likely_cause([Loss("gone", signal=9, memory_mb=1011.0, memory_limit_mb=1024.0)])
-    'the memory limit: every last reading is within 10 % of it'
+    'the memory limit: every last reading is within 10 % of it; Resources(memory_mb=...) sets it'
     """
     if not evidence:
         return ""
     if all(e.memory_limit_mb and e.memory_mb > 0.9 * e.memory_limit_mb for e in evidence):
-        return "the memory limit: every last reading is within 10 % of it"
+        return "the memory limit: every last reading is within 10 % of it; Resources(memory_mb=...) sets it"
     signals = {loss.signal for loss in evidence}
     if signals == {signal.SIGKILL}:
         return "the operating system ended it for want of memory, or somebody ran kill -9"

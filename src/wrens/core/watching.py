@@ -2,11 +2,12 @@
 
 The core may not import what is built on it, so those that watch by default are named as text, as backends
 are, and are imported only where there is somebody to look: in a terminal or a notebook. Decides that; what
-they show is theirs to decide.
+they show is theirs to decide. And says what a program that has come to its end still waits for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,18 @@ def watched(observers: Sequence[events.Observer], *, in_process: bool) -> list[e
         if observer is not None:
             found.append(observer)
     return found
+
+
+def waited_for(tasks: int) -> None:
+    """Say what the end of the program waits for, where somebody looks who might wonder."""
+    if current_task() is None and _somebody_looks():
+        what = f"{tasks:,} tasks have" if tasks != 1 else "1 task has"
+        with contextlib.suppress(Exception):  # whatever stderr is by now
+            sys.stderr.write(
+                f"wrens: the program ends when {what} ended. Ctrl-C ends it now; what is settled of jobs that "
+                "are named or kept stays, for wrens.attach.\n"
+            )
+            sys.stderr.flush()
 
 
 def _somebody_looks() -> bool:

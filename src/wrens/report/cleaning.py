@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from wrens.core import reading
-from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob
+from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
 from wrens.report import texts
 from wrens.report.summary import ALIVE_S, read_all, read_beats, summarize
 from wrens.store.port import Store
@@ -38,7 +38,7 @@ class Chosen:
     Args:
         job: Its id.
         state: As :mod:`wrens.report.summary` has it; ``"remains"`` of one that was deleted in part,
-            ``"damaged"`` when its records do not decode.
+            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them.
         made_at: Seconds since 1970; 0 when not known.
         objects: How many objects it has.
         nbytes: How many bytes these have; ``None`` when the store does not tell.
@@ -211,6 +211,8 @@ def _look(store: Store, job_id: str, now: float) -> _Found:
         state = "remains"
     except DamagedObject:
         state = "damaged"
+    except VersionMismatch:
+        state = "other version"
     except ObjectMissing:
         # Its own executor is deleting it at this moment.
         return _Found("running", now, now, complete=False)
@@ -225,7 +227,7 @@ def _made_at(store: Store, job_id: str, now: float) -> float:
     """Return when a job was made: as its manifest has it, else as its id says, else now."""
     try:
         return reading.read_manifest(store, job_id).made_at
-    except (UnknownJob, DamagedObject):
+    except (UnknownJob, DamagedObject, VersionMismatch):
         match = _ID.fullmatch(job_id)
         return float(int(match.group(1), 16)) if match else now
 

@@ -34,6 +34,8 @@ HEAD = 64 * 1024
 """Enough for the record of most verdicts, so that the results need not be read."""
 READERS = 16
 """How many objects are read at a time; a bucket answers each only after some time."""
+SLOWEST = 5
+"""How many attempts are told one by one."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -113,8 +115,32 @@ class Summary:
         """
         if self.complete:
             return "failed" if self.failed or self.cancelled else "done"
-        last = self.others_at if self.maker_gone else self.signs_at
-        return "running" if now - last < ALIVE_S else "unfinished"
+        return "running" if now - self.alive_at < ALIVE_S else "unfinished"
+
+    @property
+    def alive_at(self) -> float:
+        """The last sign of life of somebody who may still be alive, in seconds since 1970; 0 for none."""
+        return self.others_at if self.maker_gone else self.signs_at
+
+    @property
+    def retried(self) -> int:
+        """How often a task was called again because of what it had raised."""
+        tries = {
+            keys.child(verdict.batch, i): child.tries
+            for verdict in self.verdicts
+            for i, child in enumerate(verdict.children)
+        }
+        return sum(
+            child.count
+            for verdict in self.verdicts
+            for child in verdict.children
+            if child.tries > tries.get(verdict.batch, 0)
+        )
+
+    def slowest(self, most: int = SLOWEST) -> list[Verdict]:
+        """Return the verdicts of the attempts that took longest, the longest first."""
+        ran = [verdict for verdict in self.verdicts if verdict.usage.began_at]
+        return sorted(ran, key=lambda verdict: -verdict.usage.wall_s)[:most]
 
     def used(self) -> Used:
         """Add up what the attempts used."""

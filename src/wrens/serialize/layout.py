@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from wrens.errors import DamagedObject
+from wrens.errors import DamagedObject, VersionMismatch
 from wrens.wire import keys
 from wrens.wire.envelope import Buffer, padding
 
@@ -90,13 +90,16 @@ def read_head(data: memoryview, key: str) -> Head:
     """Decode and check the header.
 
     Raises:
-        DamagedObject: if these bytes do not begin a pack of this version, or contradict themselves.
+        DamagedObject: if these bytes do not begin a pack, or contradict themselves.
+        VersionMismatch: if they begin a pack of another version.
     """
     if len(data) < HEADER:
         raise DamagedObject(key, f"a pack begins with {HEADER} bytes, there are {len(data)}")
     magic, version, kind, width, bundle_length, per, common, count, length = _HEAD.unpack_from(data)
-    if magic != _MAGIC or version != VERSION:
-        raise DamagedObject(key, "it does not begin as a pack of this version")
+    if magic != _MAGIC:
+        raise DamagedObject(key, "it does not begin as a pack")
+    if version != VERSION:
+        raise VersionMismatch("wrens", f"(packs of version {version})", f"(packs of version {VERSION})", key)
     head = Head(kind, width, per, count, length, bundle_length, common)
     sound = (
         kind in (PLAIN, EACH, FRAMED)

@@ -16,7 +16,6 @@ from typing import Any
 from wrens.errors import DamagedObject, VersionMismatch
 from wrens.serialize.functions import FunctionRecord, made_here
 from wrens.wire import envelope, keys
-from wrens.wire.records import VERSION
 
 KEPT = 64
 """How many functions are kept, those used last."""
@@ -92,14 +91,9 @@ class Loader:
         from wrens.serialize.bundles import python_version
 
         key = keys.function(digest)
-        data = memoryview(self._fetch(key))
-        if bytes(data[:5]) == b"wrens" and len(data) > 5 and data[5] != VERSION:
-            raise VersionMismatch(
-                "wrens", f"(objects of version {data[5]})", f"(objects of version {VERSION})"
-            )
-        record, text = envelope.unseal(FunctionRecord, data, key)
+        record, text = envelope.unseal(FunctionRecord, memoryview(self._fetch(key)), key)
         if record.python != python_version():
-            raise VersionMismatch("Python", record.python, python_version())
+            raise VersionMismatch("Python", record.python, python_version(), f"the function {record.name}")
         return record, text
 
 

@@ -121,7 +121,7 @@ class Worlds:
 
         record, archive = envelope.unseal(BundleRecord, data, keys.function(bundle))
         if record.python != python_version():
-            raise VersionMismatch("Python", record.python, python_version())
+            raise VersionMismatch("Python", record.python, python_version(), keys.function(bundle))
         units = dict(record.units)
         if self._inside and self._worlds[-1].agrees(units):
             world = self._worlds[-1]

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from wrens.errors import DamagedObject
+from wrens.errors import DamagedObject, VersionMismatch
 from wrens.wire.records import VERSION
 
 ALIGN = 64
@@ -51,7 +51,8 @@ def unseal(kind: type[T], data: Buffer, key: str = "an object") -> tuple[T, memo
     """Split a stored object into its record and its body; the body is a view, not a copy.
 
     Raises:
-        DamagedObject: if this is not such an object, is cut short, or is of another version.
+        DamagedObject: if this is not such an object, or is cut short.
+        VersionMismatch: if another version of wrens has written it.
     """
     view = memoryview(data)
     end = record_end(view[:16], key)
@@ -71,14 +72,37 @@ def record_end(head: Buffer, key: str = "an object") -> int:
     """Return where the record ends, from the first 16 bytes of an object.
 
     Raises:
-        DamagedObject: if these bytes do not begin an object of this version.
+        DamagedObject: if these bytes do not begin an object.
+        VersionMismatch: if they begin one of another version.
     """
     head = bytes(head)
     if len(head) < 16 or head[:5] != _MAGIC[:5]:
         raise DamagedObject(key, "it does not begin as an object of wrens")
-    if head[5] != VERSION:
-        raise DamagedObject(key, f"its layout is version {head[5]}, this wrens reads {VERSION}")
+    check_version(head[5], key)
     return 16 + int.from_bytes(head[8:16], "little")
+
+
+def check_version(version: int, thing: str, made: str = "") -> None:
+    """Refuse what a wrens has written whose records are not these.
+
+    Args:
+        version: The version of its records.
+        thing: What it is.
+        made: The version of that wrens itself, where it is known.
+
+    Raises:
+        VersionMismatch: naming both versions.
+    """
+    if version != VERSION:
+        theirs = f"{made} (records of version {version})".lstrip()
+        raise VersionMismatch("wrens", theirs, f"(records of version {VERSION})", thing)
+
+
+class _Made(msgspec.Struct):
+    """What records of every version say of themselves."""
+
+    v: int = VERSION
+    wrens: str = ""
 
 
 def to_json(record: msgspec.Struct) -> bytes:
@@ -91,8 +115,12 @@ def from_json(kind: type[T], data: Buffer, key: str = "an object") -> T:
 
     Raises:
         DamagedObject: if it does not hold one of this kind.
+        VersionMismatch: if another version of wrens has written it.
     """
+    text = bytes(data)
     try:
-        return msgspec.json.decode(bytes(data), type=kind)
+        made = msgspec.json.decode(text, type=_Made)
+        check_version(made.v, key, made.wrens)
+        return msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedObject(key, str(error)) from error

@@ -31,6 +31,21 @@ class Policy(Struct, frozen=True, omit_defaults=True):
     memory_mb: int | None = None
 
 
+class PackingRule(Struct, frozen=True):
+    """The user's wishes about the size of batches, for a client that attaches; see :class:`wrens.Packing`."""
+
+    size: int | None
+    target_s: float
+    most: int
+
+
+class BackupRule(Struct, frozen=True):
+    """When the user calls an attempt slow, for a client that attaches; see :class:`wrens.Backup`."""
+
+    slowness: float
+    after: float
+
+
 class Sharing(Struct, frozen=True, omit_defaults=True):
     """When a worker hands on the rest of a batch that turned out long, so that others can share it.
 
@@ -69,6 +84,8 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     """Id of the driver that made the job."""
     initializer: str = ""
     """Digest of the function that each worker calls first, or empty."""
+    packing: PackingRule | None = None
+    backup: BackupRule | None = None
 
 
 class Row(Struct, frozen=True, array_like=True):
@@ -220,6 +237,16 @@ class Heartbeat(Struct, frozen=True, omit_defaults=True):
     where: str = ""
 
 
+class Refusal(Struct, frozen=True):
+    """The error for which a worker cannot do what it was asked, although the task has done it no harm.
+
+    ``error`` is the name of a class of :mod:`wrens.errors`, ``facts`` its arguments.
+    """
+
+    error: str
+    facts: tuple[str, ...]
+
+
 class Loss(Struct, frozen=True, omit_defaults=True):
     """What is known of an attempt that left no verdict. Stored as JSON as evidence.
 
@@ -238,8 +265,9 @@ class Loss(Struct, frozen=True, omit_defaults=True):
     memory_mb: float = 0.0
     memory_limit_mb: float = 0.0
     log: str = ""
-    refused: str = ""
-    """Name of the error with which the store refused the verdict of a worker that is well."""
+    refused: Refusal | None = None
+    """What another try would end with as well: the store takes no verdict, the versions
+    do not fit, no worker can be started."""
     started: bool = True
     """Whether a worker is known to have begun it; a loss before that is nobody's fault."""
 

@@ -7,7 +7,7 @@
 
 Decides the order of these steps and whose fault an error is: what the user's code raises is the task's
 failure, whatever it is; a store that does not answer ends the attempt without a verdict, to be tried again
-elsewhere. This is the only place where the user's code runs.
+elsewhere, and so do versions that do not fit, to be told to the user. This is the only place where the user's code runs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 from wrens.errors import ObjectMissing, StoreError, StoreUnavailable, TaskTimeout, VersionMismatch, WrensError
 from wrens.serialize import describe_failure
-from wrens.wire import keys
-from wrens.wire.records import VERSION, Failure, Invocation
+from wrens.wire import envelope, keys
+from wrens.wire.records import Failure, Invocation, Refusal
 from wrens.worker import blame, load, page
 from wrens.worker.context import enter
 from wrens.worker.host import Host
@@ -36,12 +36,12 @@ class Report:
     Args:
         attempt: Its name, the last one when it went on under others.
         lost: Why it left no verdict; empty when its batch has one, no matter whose.
-        refused: Name of the store's error, when that was the reason.
+        refused: The error behind that, when it was the store's or the versions'.
     """
 
     attempt: str
     lost: str = ""
-    refused: str = ""
+    refused: Refusal | None = None
 
 
 def run(invocation: Invocation, host: Host) -> Report:
@@ -68,7 +68,9 @@ def run(invocation: Invocation, host: Host) -> Report:
         return _carry_out(state)
     except StoreError as error:
         told = f"{error.action} {error.key}: {error.problem}" + (f" ({error.reason})" if error.reason else "")
-        return Report(state.attempt, told, type(error).__name__)
+        return Report(state.attempt, told, blame.refusal(error, host.where))
+    except VersionMismatch as error:
+        return Report(state.attempt, str(error), blame.refusal(error, host.where))
     except BaseException as error:  # packing results runs the user's __reduce__
         if host.leave is None and isinstance(error, KeyboardInterrupt):
             raise
@@ -86,7 +88,7 @@ def _carry_out(state: Running) -> Report:
         return Report(state.attempt)
     try:
         call = _prepare(state)
-    except StoreUnavailable:
+    except (StoreUnavailable, VersionMismatch):
         raise
     except BaseException as error:  # importing the user's modules runs the user's code
         if host.leave is None and isinstance(error, KeyboardInterrupt):
@@ -94,7 +96,7 @@ def _carry_out(state: Running) -> Report:
         _fail_all(state, describe_failure(error, kind="system" if isinstance(error, WrensError) else "user"))
     else:
         if call is not None:
-            with load.memory_limit(invocation.policy.memory_mb if host.leave else None):
+            with load.memory_limit(state.memory_mb):
                 _loop(state, call)
     if os.getpid() != host.pid:
         # The user's function forked, and this is the child, come back with a result. It is nobody's.
@@ -114,10 +116,7 @@ def _settled(invocation: Invocation, host: Host) -> bool:
 def _prepare(state: Running) -> Callable[[Any], Any] | None:
     """Load what the tasks need; ``None`` when the initializer failed, and every task with it."""
     invocation, host = state.invocation, state.host
-    if invocation.v != VERSION:
-        raise VersionMismatch(
-            "wrens", f"with records of version {invocation.v}", f"version {VERSION}", host.where
-        )
+    envelope.check_version(invocation.v, f"job {invocation.job}")
     broken = load.initialize(host, invocation)
     if broken is not None:
         _fail_all(state, broken)
@@ -168,8 +167,8 @@ def _failed(state: Running, error: BaseException) -> None:
     invocation, host, index = state.invocation, state.host, len(state.results)
     if host.leave is None and isinstance(error, KeyboardInterrupt):
         raise error
-    if isinstance(error, StoreUnavailable) and error is host.broken:
-        state.lost = str(error)
+    if isinstance(error, WrensError) and error is host.broken:
+        state.refused, state.lost = blame.refusal(error, host.where), str(error)
         return
     if invocation.tries + 1 < invocation.policy.tries and blame.retried(error, invocation.policy.retry_on):
         state.again.add(index)
@@ -194,7 +193,7 @@ def _finish(state: Running) -> Report:
     with state.lock:
         if state.phase == "over" or state.lost:
             state.phase = "over"
-            return Report(state.attempt, state.lost)
+            return Report(state.attempt, state.lost, state.refused)
         if len(state.results) < state.last:
             return Report(state.attempt, "the watchdog stopped the attempt and could not settle it")
         state.phase = "closing"

@@ -1,6 +1,7 @@
 """Failures of tasks, with the sentence that says where they happened.
 
-Decides what the note on a user's exception says and which frames of ours its traceback is spared.
+Decides what the note on a user's exception says and which frames of ours its traceback is
+spared, and how an error is told that is nobody's fault here.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
+from wrens.errors import StoreError, VersionMismatch, WrensError
 from wrens.serialize import describe_failure
-from wrens.wire.records import Call, Failure
+from wrens.wire.records import Call, Failure, Refusal
 from wrens.worker.running import Running
 
 _OURS = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib costs a worker 5 ms to import
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 _NOTHING = object()
+FACT = 300
+"""Characters of a fact that is told through a pipe."""
 
 
 def failure(run: Running, index: int, error: BaseException, x: Any = _NOTHING) -> Failure:
@@ -30,12 +34,32 @@ def failure(run: Running, index: int, error: BaseException, x: Any = _NOTHING) -
         f"raised by {call} in task {invocation.start + index} of job {invocation.job}, "
         f"attempt {invocation.tries + invocation.losses + 1}, on {run.host.where}"
     )
+    notes = [note]
+    if isinstance(error, MemoryError) and run.memory_mb is not None:
+        notes.append(
+            f"Likely cause (a guess): the limit of {run.memory_mb} MB for a worker. To raise it: "
+            f"ex.options(resources=wrens.Resources(memory_mb={2 * run.memory_mb}))"
+        )
     try:
-        return describe_failure(error, notes=(note,))
+        return describe_failure(error, notes=notes)
     except Exception as second:  # noqa: BLE001 - an exception of the user's that even breaks describing it
         kind = type(error)
         reason = f"(it could not be described: {type(second).__name__})"
-        return Failure("user", f"{kind.__module__}.{kind.__qualname__}", reason, notes=(note,))
+        return Failure("user", f"{kind.__module__}.{kind.__qualname__}", reason, notes=tuple(notes))
+
+
+def refusal(error: WrensError, where: str) -> Refusal:
+    """Describe an error that is neither the task's nor this worker's, in words short enough for a pipe.
+
+    >>> refusal(VersionMismatch("Python", "3.12", "3.11", "job j"), "worker 7").facts
+    ('Python', '3.12', '3.11', 'job j', 'worker 7')
+    """
+    facts: tuple[str, ...] = ()
+    if isinstance(error, StoreError):
+        facts = (error.action, error.key, error.store, error.reason)
+    elif isinstance(error, VersionMismatch):
+        facts = (error.what, error.made, error.here, error.thing, error.where or where)
+    return Refusal(type(error).__name__, tuple(fact[:FACT] for fact in facts))
 
 
 def shown(x: Any, call: Call) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wrens.clock import Clock, SystemClock
-from wrens.errors import StoreUnavailable
+from wrens.errors import StoreUnavailable, WrensError
 from wrens.serialize import Loader
 from wrens.store import open_store
 from wrens.wire.records import Failure
@@ -92,8 +92,8 @@ class Host:
     pid: int = field(default_factory=os.getpid)
     traffic: Traffic = field(default_factory=Traffic)
     initialized: dict[str, Failure | None] = field(default_factory=dict)
-    broken: StoreUnavailable | None = None
-    """The last time that a store could not be read; tells such an error from a task's own."""
+    broken: WrensError | None = None
+    """The last time that something in a store could not be read; tells such an error from a task's own."""
     main_thread: int = field(default_factory=threading.get_ident)
     _stores: dict[str, Store] = field(default_factory=dict)
     _loaders: dict[str, Loader] = field(default_factory=dict)

@@ -7,12 +7,11 @@ worker before and it has to be known which one does it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wrens.errors import InitializerFailed, StoreUnavailable
+from wrens.errors import InitializerFailed, StoreUnavailable, VersionMismatch
 from wrens.serialize import Pack, describe_failure, open_pack
 from wrens.wire import keys
 from wrens.wire.records import Failure, Invocation
@@ -45,7 +44,7 @@ def _initialize(host: Host, invocation: Invocation) -> Failure | None:
         call = host.loader(invocation.store).function(invocation.initializer)
         shown = getattr(call, "__qualname__", shown)
         call()
-    except StoreUnavailable:
+    except (StoreUnavailable, VersionMismatch):
         raise
     except BaseException as error:  # noqa: BLE001 - the initializer is the user's code
         text = describe_failure(error)
@@ -87,12 +86,20 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
     if not invocation.losses and nbytes <= LARGE * invocation.count:
         try:
             return pack.items(first, stop), None
-        except StoreUnavailable:
+        except (StoreUnavailable, VersionMismatch):
             raise
         except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001, S110 - the loop will find out which
             pass
     state.lazy = True
-    return list(range(first, stop)), pack.item
+
+    def item(place: int) -> Any:
+        try:
+            return pack.item(place)
+        except VersionMismatch as error:
+            state.host.broken = error
+            raise
+
+    return list(range(first, stop)), item
 
 
 def input_of(state: Running, index: int) -> tuple[Any, ...]:
@@ -108,11 +115,8 @@ def input_of(state: Running, index: int) -> tuple[Any, ...]:
 
 @contextmanager
 def memory_limit(megabytes: int | None) -> Iterator[None]:
-    """Let allocations beyond ``megabytes`` raise ``MemoryError``, where the system can.
-
-    Linux counts the process's private data against the limit; elsewhere nothing is limited.
-    """
-    if megabytes is None or not sys.platform.startswith("linux"):
+    """Let allocations beyond ``megabytes`` of private data raise ``MemoryError``; only Linux can."""
+    if megabytes is None:
         yield
         return
     import resource

@@ -17,6 +17,7 @@ Decides which tasks belong to which verdict; when to cut is :mod:`wrens.worker.w
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from typing import Any, Literal
 from wrens.serialize import Pack
 from wrens.wire import keys
 from wrens.wire.handing_on import runs
-from wrens.wire.records import Child, Failure, Invocation
+from wrens.wire.records import Child, Failure, Invocation, Refusal
 from wrens.worker.context import TaskContext
 from wrens.worker.host import Host
 
@@ -65,8 +66,12 @@ class Running:
         self.stamps: list[float] = []
         """When the loop began and when each task ended; given up when tasks are short."""
         self.name = "the function"
+        self.memory_mb = invocation.policy.memory_mb if host.leave and sys.platform == "linux" else None
+        """The memory limit that is held here: by Linux, for a process of our own."""
         self.lost = ""
         """Why there will be no verdict from here."""
+        self.refused: Refusal | None = None
+        """The error behind that, when one is known."""
         self.restart()
 
     def restart(self) -> None:

@@ -11,6 +11,8 @@ import os
 
 import msgspec
 
+from wrens.wire.records import Refusal
+
 REASON = 2000
 """Characters of a reason in a notice. Several threads write to one pipe, which promises to keep up to 4 KB
 in one piece."""
@@ -27,14 +29,15 @@ class Setup(msgspec.Struct, frozen=True, array_like=True):
 class Notice(msgspec.Struct, frozen=True, array_like=True):
     """How an attempt ended, or under which name it goes on; ``lost`` tells why it left no verdict.
 
-    ``refused`` names the error with which the store refused a verdict. ``leaves`` says that the process is about to end itself and must not be given anything more.
+    ``refused`` is the error behind that which another worker would meet as well. ``leaves`` says that the
+    process is about to end itself and must not be given anything more.
     """
 
     attempt: str
     goes_on_as: str = ""
     lost: str = ""
     leaves: bool = False
-    refused: str = ""
+    refused: Refusal | None = None
 
 
 class Frames:
