@@ -84,6 +84,18 @@ def test_a_store_that_refuses_in_mid_job(
     complete(tmp_path / "store", ledger, [*range(TASKS)])
 
 
+@pytest.mark.parametrize("key", ["functions/", "pages/"])
+def test_workers_that_may_not_read(tmp_path: Path, ledger: Ledger, key: str) -> None:
+    big = [bytes([x]) * 100_000 for x in range(TASKS)]  # too large for an invocation, so that pages are read
+    store = refusing(tmp_path / "store", Fault("get", key_contains=key, kind="denied", times=None))
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        job = ex.options(name="job", retry=wrens.Retry(lost=1)).map_async(len, big)
+        with pytest.raises(StoreDenied, match="injected denied"):
+            job.results(BOUND_S)
+    assert settled(tmp_path / "store") == set()
+    assert wrens.attach("job", store=tmp_path / "store", max_workers=2).results(BOUND_S) == [100_000] * TASKS
+
+
 def test_the_executor_serves_other_jobs_after_a_refusal(tmp_path: Path, ledger: Ledger) -> None:
     store = refusing(
         tmp_path / "store", Fault("put", key_contains="refused/verdicts/", kind="full", times=None)

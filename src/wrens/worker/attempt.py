@@ -17,7 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wrens.errors import ObjectMissing, StoreError, StoreUnavailable, TaskTimeout, VersionMismatch, WrensError
+from wrens.errors import (
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+    TaskTimeout,
+    VersionMismatch,
+    WrensError,
+)
 from wrens.serialize import describe_failure
 from wrens.wire import envelope, keys
 from wrens.wire.records import Failure, Invocation, Refusal
@@ -88,7 +96,7 @@ def _carry_out(state: Running) -> Report:
         return Report(state.attempt)
     try:
         call = _prepare(state)
-    except (StoreUnavailable, VersionMismatch):
+    except (StoreUnavailable, StoreDenied, VersionMismatch):
         raise
     except BaseException as error:  # importing the user's modules runs the user's code
         if host.leave is None and isinstance(error, KeyboardInterrupt):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wrens.errors import InitializerFailed, StoreUnavailable, VersionMismatch
+from wrens.errors import InitializerFailed, StoreDenied, StoreUnavailable, VersionMismatch
 from wrens.serialize import Pack, describe_failure, open_pack
 from wrens.wire import keys
 from wrens.wire.records import Failure, Invocation
@@ -44,7 +44,7 @@ def _initialize(host: Host, invocation: Invocation) -> Failure | None:
         call = host.loader(invocation.store).function(invocation.initializer)
         shown = getattr(call, "__qualname__", shown)
         call()
-    except (StoreUnavailable, VersionMismatch):
+    except (StoreUnavailable, StoreDenied, VersionMismatch):
         raise
     except BaseException as error:  # noqa: BLE001 - the initializer is the user's code
         text = describe_failure(error)
@@ -86,7 +86,7 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
     if not invocation.losses and nbytes <= LARGE * invocation.count:
         try:
             return pack.items(first, stop), None
-        except (StoreUnavailable, VersionMismatch):
+        except (StoreUnavailable, StoreDenied, VersionMismatch):
             raise
         except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001, S110 - the loop will find out which
             pass
