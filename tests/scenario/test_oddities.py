@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from clients import Clients
-from ledger import Ledger, Stopwatch, hold, until
+from ledger import Ledger, Stopwatch, doze, hold, until
 
 import wrens
 from wrens.core.attach import attach
@@ -68,6 +68,13 @@ def test_a_stopped_worker_is_ended_at_its_deadline(
         ex.options(timeout=0.5).map_async(stops, range(8)).results(40)
     assert watch.seconds < 15
     assert {x: type(error) for x, error in caught.value.failures.items()} == {3: TaskTimeout}
+
+
+def test_a_slow_initializer_is_no_tasks_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wrens.core.attempts.START_S", 0.5)
+    monkeypatch.setattr("wrens.core.attempts.GRACE_S", 0.5)
+    with wrens.Executor(store=tmp_path / "store", max_workers=1, initializer=doze, initargs=(3.0,)) as ex:
+        assert ex.options(timeout=0.5).map_async(abs, range(8)).results(40) == list(range(8))
 
 
 def test_a_stopped_worker_without_a_timeout_is_found_to_hang(

@@ -67,7 +67,7 @@ class Shown:
         self._part = ""
 
     def show(self, *, whole: bool = False, crashes: Crashes | None = None) -> None:
-        """Show what is new; an unfinished line only if nothing has come after it, or with ``whole``.
+        """Show what is new; an unfinished line or a crash only if nothing has come after it, or with ``whole``.
 
         With ``crashes``, the writer has ended, and a stack that is among them is not shown again.
         """
@@ -83,6 +83,9 @@ class Shown:
         end = text.rfind("\n") + 1
         if whole or end == 0 or text == self._part:
             end = len(text)
+        elif (crash := text.find(_CRASH)) >= 0:
+            # If these are its last words, they are shown together when it has ended.
+            end = min(end, crash)
         self._part = text[end:]
         if end:
             self._write(crashes.news(text[:end]) if crashes else text[:end])

@@ -188,6 +188,7 @@ def _rules(manifest: Manifest) -> Rules:
         lost=manifest.lost_tries,
         backoff_s=manifest.backoff_s,
         backup=None if backup is None else Backup(**asdict(backup)),
+        initializes=bool(manifest.initializer),
     )
 
 

@@ -35,6 +35,8 @@ from wrens.wire.records import Child, Loss, Policy, Verdict
 
 START_S = 60.0
 """Seconds that an attempt may need before its first task begins."""
+INITIALIZE_S = 600.0
+"""The same where an initializer comes first, which may load a model."""
 GRACE_S = 10.0
 """Seconds that a worker may be late with what it should have done by itself."""
 LONGEST_TASK_S = 7 * 24 * 3600.0
@@ -304,7 +306,8 @@ class Machine:
         )
         timeout = self._task_limit(batch.rules.policy)
         at_once = batch.count if sharing.after_s is None else 1
-        deadline = now + START_S + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
+        start_s = INITIALIZE_S if batch.rules.initializes else START_S
+        deadline = now + start_s + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
         self._expect(attempt, Running(batch.key, now, deadline, timeout), deadline)
         return Launch(batch, attempt, sharing, look_first, backup)
 

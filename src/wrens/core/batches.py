@@ -38,6 +38,8 @@ class Rules:
     lost: int = 4
     backoff_s: float = 0.0
     backup: Backup | None = None
+    initializes: bool = False
+    """Whether workers call an initializer first."""
 
 
 @dataclass(slots=True)

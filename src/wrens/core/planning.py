@@ -55,14 +55,15 @@ class Chunk:
     values: Sequence[Any]
 
 
-def rules(options: Options) -> Rules:
-    """Return what the attempt machine has to know of the options."""
+def rules(options: Options, *, initializes: bool) -> Rules:
+    """Return what the attempt machine has to know of the options, and of whether there is an initializer."""
     return Rules(
         policy=options.policy(),
         packing=options.packing,
         lost=options.retry.lost,
         backoff_s=options.retry.backoff_s,
         backup=options.backup,
+        initializes=initializes,
     )
 
 
@@ -100,7 +101,7 @@ class JobWriter:
         self._store = store
         self._shipper = shipper
         self._options = options
-        self._rules = rules(options)
+        self._rules = rules(options, initializes=bool(initializer))
         self._payload_bytes = payload_bytes
         self._driver = driver
         self._clock = clock
