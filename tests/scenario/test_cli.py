@@ -81,7 +81,8 @@ def test_a_killed_clients_job_is_seen_resumed_and_cleaned(tmp_path: Path, client
     call("clean", "--job", "cut", "--store", store)
     with pytest.raises(UnknownJob):
         reading.read_job(opened, "cut")
-    assert list(opened.list("")) == []
+    # The killed client might still be there, for all that is known within a minute.
+    assert all(key.startswith(("drivers/", "functions/")) for key in opened.list(""))
 
 
 def state(store: Path) -> str:

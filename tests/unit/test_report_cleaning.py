@@ -206,8 +206,15 @@ def test_nothing_is_swept_from_under_an_executor_that_has_just_begun(
     with wrens.Executor(backend, store=store, max_workers=1) as ex:
         value = ex.put([1] * 1000)
         assert list(ex.map(sum, [value])) == [1000]
-        assert "alive" in sweep(store, now=now, without=set(used)).reason
+        assert "sign of life" in sweep(store, now=now, without=set(used)).reason
     assert sweep(store, now=now, without=set(used)).keys
+
+
+def test_signs_of_drivers_that_were_killed_are_swept(store: Store, now: float) -> None:
+    for name, ago in (("alive", 1), ("silent", 600), ("gone", 7200)):
+        beat = Heartbeat(attempt=f"driver.{name}", at=now - ago)
+        store.put(keys.driver(name), envelope.to_json(beat))
+    assert sweep(store, now=now).signs == (keys.driver("gone"),)
 
 
 def test_a_reference_across_the_border_of_two_parts_is_found(

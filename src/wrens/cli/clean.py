@@ -55,7 +55,7 @@ def clean(
     if swept.reason:
         note(f"kept all functions and shared values: {swept.reason}")
     if not dry_run:
-        opened.delete(swept.keys)
+        opened.delete([*swept.keys, *swept.signs])
     objects = sum(one.objects for one in gone) + len(swept.keys)
     sizes = [one.nbytes for one in gone] + [swept.nbytes if swept.keys else 0]
     known = [size for size in sizes if size is not None]

@@ -128,16 +128,15 @@ def driver_beat(store: Store, job_id: str, driver: str) -> Heartbeat | None:
         return None
 
 
-def drivers_alive(store: Store, *, since: float) -> list[str]:
-    """Return the ids of the drivers that gave a sign of life after ``since``, in seconds since 1970."""
-    found: list[str] = []
+def drivers(store: Store) -> dict[str, float]:
+    """Return when each driver has last given a sign of life, in seconds since 1970."""
+    found: dict[str, float] = {}
     for key in store.list(keys.DRIVERS):
         try:
             beat = envelope.from_json(Heartbeat, store.get(key), key)
         except ObjectMissing:
             continue  # it has closed at this moment
-        if beat.at > since:
-            found.append(keys.basename(key))
+        found[keys.basename(key)] = beat.at
     return found
 
 

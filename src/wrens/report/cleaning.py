@@ -61,10 +61,18 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Contents that nobody refers to; or the reason why they were not looked for."""
+    """Contents that nobody refers to, or the reason why they were not looked for.
+
+    Args:
+        keys: Functions and shared values.
+        nbytes: How many bytes they have; ``None`` when the store does not tell.
+        signs: Signs of life of drivers that have long been silent.
+        reason: Why nothing was looked for.
+    """
 
     keys: tuple[str, ...] = ()
     nbytes: int | None = None
+    signs: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -159,13 +167,19 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
         now: The time, in seconds since 1970.
         without: Jobs that are to be taken for deleted already.
     """
-    alive = reading.drivers_alive(store, since=now - ALIVE_S)
-    if alive:
-        return Sweep(reason=f"driver {alive[0]} is alive and may refer to what it has stored before")
+    seen = reading.drivers(store)
+    signs = tuple(keys.driver(driver) for driver, at in seen.items() if now - at > QUIET_S)
+    for driver, at in seen.items():
+        if now - at < ALIVE_S:
+            ago = texts.duration(max(0.0, now - at))
+            return Sweep(
+                signs=signs,
+                reason=f"driver {driver} gave a sign of life {ago} ago and may refer to what it has stored",
+            )
     jobs = [job for job in reading.list_jobs(store) if job not in without]
     for job in jobs:
         if reading.read_end(store, job) is None and now - _look(store, job, now).signs_at < QUIET_S:
-            return Sweep(reason=f"job {job} has no end yet and may still come to refer to more")
+            return Sweep(signs=signs, reason=f"job {job} has no end yet and may still come to refer to more")
     contents = {keys.basename(key): key for prefix in _CONTENTS for key in store.list(prefix)}
     unused = set(contents)
     todo: list[str] = [key for job in jobs for key in _pages_and_manifest(store, job)]
@@ -176,9 +190,9 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
         unused -= named
         todo = [contents[name] for name in named]
     if any(job not in jobs and job not in without for job in reading.list_jobs(store)):
-        return Sweep(reason="a job was made while we looked")
+        return Sweep(signs=signs, reason="a job was made while we looked")
     found_keys = tuple(sorted(contents[name] for name in unused))
-    return Sweep(found_keys, nbytes_of(store, found_keys))
+    return Sweep(found_keys, nbytes_of(store, found_keys), signs)
 
 
 _CONTENTS = (keys.function(""), keys.value(""))
