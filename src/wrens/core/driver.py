@@ -39,6 +39,8 @@ TROUBLE = 8
 """How often in a row a job's object may fail to be read or written, until the job is broken."""
 IDLE_S = 0.5
 """After this long without anything to do, the driver tidies up."""
+UNTIDY = 100
+"""How many jobs may wait to be deleted; beyond that it tidies up while there is work, too."""
 
 
 class Driver(Loop):
@@ -84,7 +86,7 @@ class Driver(Loop):
         self._sweep_at = clock.now() + SWEEP_S
         self.watchers: list[Callable[[], None]] = []
         self.more_may_come: Callable[[], bool] = lambda: False
-        self.untidy: Callable[[], bool] = lambda: False
+        self.untidy: Callable[[], int] = lambda: 0
         self.tidy: Callable[[], None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
 
@@ -177,9 +179,11 @@ class Driver(Loop):
             return
         # What was asked for or planned just now, such as cancelled calls, may have been all there was to do.
         patience = self._patience() if wait and self.goes_on() else 0.0
-        tidying = self.machine.idle and self.untidy()
-        notices = self.backend.poll(min(patience, IDLE_S) if tidying else patience)
-        if tidying and not notices and not self.requested:
+        untidy = self.untidy()
+        idle_at = self._clock.now() + min(patience, IDLE_S)
+        notices = self.backend.poll(min(patience, IDLE_S) if untidy and self.machine.idle else patience)
+        idle = self.machine.idle and not (notices or self.requested) and self._clock.now() >= idle_at
+        if untidy > UNTIDY or (untidy and idle):
             self.tidy()
         for notice in notices:
             now = self._clock.now()

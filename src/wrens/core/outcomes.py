@@ -6,6 +6,7 @@ mapped from their file, until one is asked for. Knows nothing of futures, thread
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,16 +39,14 @@ class Segment:
         return self.pack.items(self.first, self.first + self.count)
 
     def values(self) -> Iterator[Any]:
-        """Yield the results in order, and let go of each."""
+        """Return the results in order, each let go of as it is taken."""
         try:
             values = self.items()
         except HARMFUL:  # one result does not unpickle: those before it are still due
-            yield from (self.item(task) for task in range(self.start, self.start + self.count))
-            return
+            return (self.item(task) for task in range(self.start, self.start + self.count))
         values.reverse()
-        while values:
-            # Popping lets go of each value, so that the consumer holds the only reference.
-            yield values.pop()
+        # Popping lets go of each value, so that the consumer holds the only reference.
+        return map(list.pop, itertools.repeat(values, len(values)))
 
 
 @dataclass(frozen=True, slots=True)

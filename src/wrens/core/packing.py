@@ -80,8 +80,10 @@ def sizes(
     count = min(total, ROUNDS * workers)
     if per_task_s is not None:
         seconds = total * per_task_s
-        # As few batches as give every worker several, unless each would then take too long.
-        count = max(min(count, round(seconds / target_s)), round(seconds / LONGEST_S), 1)
+        # As few batches as give every worker several, unless each would then take too long. Less than a target
+        # is shared by the workers too, when a part is worth a launch.
+        shared = min(workers, int(seconds / target_s * LAUNCHES))
+        count = max(min(count, round(seconds / target_s)), shared, round(seconds / LONGEST_S), 1)
     count = min(total, max(count, -(-total // packing.most)))
     size, larger = divmod(total, count)
     return [size + 1] * larger + [size] * (count - larger)

@@ -83,7 +83,7 @@ class Session(Driving):
             initializer=digest,
             observers=observers,
         )
-        self.driver.untidy = lambda: bool(self._trash)
+        self.driver.untidy = lambda: len(self._trash)
         self.driver.tidy = self._tidy
         self.driver.on_exit = self._clean_up
         self.driver.more_may_come = lambda: any(not feed.over.is_set() for feed in self._feeders)
