@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -226,7 +227,8 @@ def take_turn(script: Path, turn: Mapping[str, Any], *, limit_s: float) -> list[
                 _end_group(process)
         if code or not out.exists():
             last = (_tail(log).strip().splitlines() or ["without a word"])[-1]
-            raise TurnFailed(f"failed: {last[:100]}", _tail(log))
+            # Whose paths these are is nobody's business who reads the results.
+            raise TurnFailed(f"failed: {re.sub(r'(/+[^/ ]+)+/', '…/', last)[:100]}", _tail(log))
         return list(json.loads(out.read_text()))
 
 

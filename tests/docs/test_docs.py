@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -264,3 +265,23 @@ def test_the_architecture_names_no_module_that_is_gone() -> None:
             if not (where / name).exists()
         ]
     assert gone == []
+
+
+# --- figures -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench/results").glob("*.json")), ids=lambda path: path.stem)
+def test_the_readme_quotes_what_was_measured(path: Path) -> None:
+    """Each bar's figure stands in the row of its script, with a word on those that were missed."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    row = next(line for line in text_of("README.md").splitlines() if f"`bench/{path.stem}.py`" in line)
+    measured = row.split("|")[-2]
+    assert not found["quick"]
+    assert [bar["shown"] for bar in found["bars"] if bar["shown"] not in measured] == []
+    assert ("not reached" in measured) == any(not bar["reached"] for bar in found["bars"])
+
+
+def test_every_row_of_the_readme_was_measured() -> None:
+    scripts = re.findall(r"\| `bench/(\w+)\.py` \|", text_of("README.md"))
+    assert sorted(scripts) == sorted(path.stem for path in (ROOT / "bench/results").glob("*.json"))
+    assert len(scripts) == 8
