@@ -1,0 +1,83 @@
+"""Every exception that wrens raises, sorted by what the reader of it does next.
+
+    WrensError
+    ├── fix the call
+    │   ├── BadOption (ValueError)            an option that does not exist or cannot be
+    │   ├── UnknownBackend (ValueError)       no backend has this name
+    │   ├── UnknownJob (LookupError)          the store holds no such job
+    │   ├── CannotShip (TypeError)            a function, input, result or exception that cannot travel
+    │   └── Cancelled (CancelledError)        the task was cancelled before it had a result
+    ├── fix the set-up
+    │   ├── StoreError (OSError)
+    │   │   ├── BadStoreURL (ValueError)      the URL names no store
+    │   │   ├── ObjectMissing (FileNotFoundError)
+    │   │   ├── AlreadyExists (FileExistsError)   put-if-absent found another object
+    │   │   ├── UncertainWrite                it may have been written, and reading back did not tell
+    │   │   ├── StoreDenied (PermissionError)
+    │   │   ├── StoreFull                     no space left
+    │   │   └── StoreUnavailable (ConnectionError)    worth another try
+    │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
+    │   └── InitializerFailed (BrokenExecutor)
+    ├── a task that ended without a result
+    │   ├── WorkerLost                        the worker went away in every attempt
+    │   ├── TaskTimeout (TimeoutError)
+    │   └── RemoteError                       stands for an exception that cannot be rebuilt here
+    ├── a job that ended without all results
+    │   ├── JobFailed (ExceptionGroup)        carries the results of the others
+    │   └── JobIncomplete                     the client died before it had stored every input
+    └── DamagedObject                         a stored record that does not decode
+
+A user's own exception is none of these: it comes back as itself, with notes.
+
+Facts are kept in ``args`` and the sentence is built by ``__str__``, so every class pickles. Decides no
+policy; imports nothing of wrens.
+"""
+
+from __future__ import annotations
+
+from wrens.errors.base import WrensError
+from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
+from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
+from wrens.errors.setup import CannotStart, InitializerFailed, VersionMismatch
+from wrens.errors.store import (
+    AlreadyExists,
+    BadStoreURL,
+    DamagedObject,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    UncertainWrite,
+)
+
+__all__ = [
+    "AlreadyExists",
+    "BadOption",
+    "BadStoreURL",
+    "Cancelled",
+    "CannotShip",
+    "CannotStart",
+    "DamagedObject",
+    "InitializerFailed",
+    "JobFailed",
+    "JobIncomplete",
+    "ObjectMissing",
+    "RemoteError",
+    "StoreDenied",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
+    "TaskTimeout",
+    "UncertainWrite",
+    "UnknownBackend",
+    "UnknownJob",
+    "VersionMismatch",
+    "WorkerLost",
+    "WrensError",
+]
+
+for _name in __all__:
+    # Where they are imported from, and what a traceback shows; the modules below are only how they are sorted.
+    globals()[_name].__module__ = __name__

@@ -1,0 +1,57 @@
+"""Errors that are mended in the set-up: versions, processes, initializers."""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor
+
+from wrens.errors.base import WrensError, lines
+
+
+class VersionMismatch(WrensError):
+    """Something was made with another Python or wrens than there is where it is read.
+
+    Args:
+        what: ``"Python"`` or ``"wrens"``.
+        made, here: The version that it was made with, and the one that there is.
+        thing, where: What it is, such as a key; who tried to read it, or empty for this process.
+    """
+
+    def __init__(self, what: str, made: str, here: str, thing: str = "", where: str = "") -> None:
+        super().__init__(what, made, here, thing, where)
+        self.what, self.made, self.here, self.thing, self.where = what, made, here, thing, where
+
+    def __str__(self) -> str:
+        thing, where = self.thing or "what was sent", self.where or "this process"
+        return lines(
+            f"{thing} was made with {self.what} {self.made}, and {where} has {self.what} {self.here}",
+            "It was left as it is, like everything that is in the store.",
+            f"Go on with {self.what} {self.made} (wrens.attach completes a job), or make the job anew.",
+        )
+
+
+class CannotStart(WrensError, BrokenExecutor):
+    """Several workers in a row ended before they were ready; how the last one ended, and what it wrote."""
+
+    def __str__(self) -> str:
+        how, log = (*self.args, "", "")[:2]
+        return lines(
+            f"no worker gets ready: several in a row ended at their start, the last one like this: {how}",
+            f"It wrote:\n{log.rstrip()}" if log else "It wrote nothing.",
+            "Look at sys.executable, and at PYTHONHOME and the like. What has a result is kept.",
+        )
+
+
+class InitializerFailed(WrensError, BrokenExecutor):
+    """The executor's ``initializer`` raised in a worker, so no task can run.
+
+    Args:
+        name: The initializer's name.
+        error: Its exception, as text with the traceback.
+    """
+
+    def __init__(self, name: str, error: str = "") -> None:
+        super().__init__(name, error)
+        self.name, self.error = name, error
+
+    def __str__(self) -> str:
+        return lines(f"the initializer {self.name} raised in a worker; no task was run there", self.error)
