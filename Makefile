@@ -17,6 +17,7 @@ demo: $(VENV)/.run  ## count the words of your Python's own files, and survive t
 
 test: $(VENV)/.test  ## all tests, with everything that they need
 	$(BIN)/python tests/conformance/fetch_testsuite.py
+	$(BIN)/python tests/servers/install.py
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: lint types contracts test  ## what has to pass before a change is taken

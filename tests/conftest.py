@@ -11,13 +11,14 @@ import pytest
 
 collect_ignore = ["stress"]
 """The long runs are for ``make stress``, which names that folder."""
-SCENARIO = str(Path(__file__).parent / "scenario")
-if SCENARIO not in sys.path:
+for _folder in ("scenario", "servers"):
     # The modules there that are no tests are imported by tests and, because workers get the same path, by tasks.
-    sys.path.append(SCENARIO)
+    if (_path := str(Path(__file__).parent / _folder)) not in sys.path:
+        sys.path.append(_path)
 
 if TYPE_CHECKING:
     from clients import Clients
+    from emulators import Server
     from ledger import Ledger
 
 
@@ -42,3 +43,12 @@ def clients(tmp_path: Path) -> Iterator[Clients]:
         found.all_gone()
     finally:
         found.kill_all()
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An emulated AWS, the same for all tests; each test makes buckets and functions of its own."""
+    from emulators import ministack
+
+    with ministack(tmp_path_factory.mktemp("aws")) as server:
+        yield server

@@ -1,0 +1,113 @@
+"""Starts emulators of AWS for tests: ministack (S3, Lambda, IAM, …), moto, and AWS's own for Lambda's runtime.
+
+Each listens on 127.0.0.1 on a free port, keeps its files in a folder of the test's, and is ended by its process
+id. Decides how they are started and when they are ready; :mod:`install` puts them in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))
+import install
+
+START_S = 30.0
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+"""What the emulators take for an account's credentials; they do not check them."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that listens."""
+
+    url: str
+    port: int
+    pid: int
+    log: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes clients of AWS in a process speak to this server."""
+        return {**CREDENTIALS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": self.url}
+
+    def make_bucket(self, name: str) -> str:
+        """Make a bucket, and return its URL for wrens."""
+        request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10):
+            pass
+        return f"s3://{name}"
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def ministack(folder: Path, **settings: str) -> Iterator[Server]:
+    """Run ministack; ``settings`` are environment variables of its own."""
+    port = free_port()
+    environment = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": str(folder), **settings}
+    command = [str(install.PYTHON.with_name("ministack"))]
+    with running(command, port, folder / "ministack.log", environment) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def moto(folder: Path) -> Iterator[Server]:
+    """Run moto's server. Its put-if-absent can have two winners."""
+    port = free_port()
+    command = [str(install.PYTHON.with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    with running(command, port, folder / "moto.log", {"TMPDIR": str(folder)}) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[Server]:
+    """Run a command until the end of the block, from when it listens on its port."""
+    if not install.installed():
+        raise RuntimeError("run 'python tests/servers/install.py' first, as 'make test' does")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            env={**inherited, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _await_port(process, port, log)
+            yield Server(f"http://127.0.0.1:{port}", port, process.pid, log)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+    raise RuntimeError(f"no server on port {port} after {START_S:g} s; exit code {process.poll()}:\n{said}")
