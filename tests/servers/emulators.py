@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
 import install
+
+from wrens.clock import SystemClock
 
 START_S = 30.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
@@ -102,12 +103,13 @@ def running(command: Sequence[str], port: int, log: Path, environment: Mapping[s
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
+    clock = SystemClock()
+    end = clock.now() + START_S
+    while clock.now() < end:
         if process.poll() is not None:
             break
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
-        time.sleep(0.02)
+        clock.sleep(0.02)
     said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
     raise RuntimeError(f"no server on port {port} after {START_S:g} s; exit code {process.poll()}:\n{said}")
