@@ -39,6 +39,15 @@ def refusal(loss: Loss) -> WrensError | None:
     return FINAL[refused.error](*refused.facts)
 
 
+def what_is_kept(job_id: str, ok: int, planned: int) -> str:
+    """Say what a job that was stopped has left, and how to go on."""
+    return (
+        f"At least {ok} of {planned} tasks of job {job_id} have results in the store, which were left as they "
+        "are. When that is put right, wrens.attach runs the others; data of a job that is neither named nor kept "
+        "is deleted when its executor closes."
+    )
+
+
 def overdue(loss: Loss, ran_s: float) -> Loss:
     """Return the loss of an attempt that the driver has ended ``ran_s`` seconds after its launch."""
     return Loss(
