@@ -20,7 +20,10 @@ GROUP = "wrens.backends"
 _OWN = {
     "local": "wrens.backends.local:LocalBackend",
     "inline": "wrens.backends.inline:InlineBackend",
+    "lambda": "wrens.backends.aws_lambda.backend:LambdaBackend",
 }
+_HERE = {"local", "inline"}
+"""Those whose tasks share this computer's processors with what they start."""
 
 
 def find(name: str) -> type[Backend]:
@@ -76,7 +79,7 @@ def default() -> str:
     context = current_task()
     if context is None:
         return "local"
-    return "inline" if context.backend in _OWN else context.backend
+    return "inline" if context.backend in _HERE else context.backend
 
 
 def available() -> list[str]:

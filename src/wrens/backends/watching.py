@@ -37,6 +37,7 @@ class Awaited:
     job: str
     batch: str
     attempt: str
+    tasks: range
     since: float
     """When it was launched, or heard of last, by this process's clock."""
     beat: float = 0.0
@@ -69,8 +70,9 @@ class StoreWatch:
 
     def expect(self, invocation: Invocation, now: float) -> None:
         """Await the end of this attempt from now on."""
+        tasks = range(invocation.start, invocation.start + invocation.count)
         self._awaited.append(
-            Awaited(invocation.store, invocation.job, invocation.batch, invocation.attempt, now)
+            Awaited(invocation.store, invocation.job, invocation.batch, invocation.attempt, tasks, now)
         )
 
     def forget(self, attempts: Iterable[Awaited]) -> None:
@@ -84,9 +86,9 @@ class StoreWatch:
             self._stores[url] = self._open(url)
         return self._stores[url]
 
-    def look(self) -> list[Notice]:
+    def look(self) -> list[tuple[Awaited, Notice]]:
         """Return what has become of the attempts since; a store that does not answer is looked at next time."""
-        seen: list[Notice] = []
+        seen: list[tuple[Awaited, Notice]] = []
         for url, job in dict.fromkeys((one.store, one.job) for one in self._awaited):
             mine = [one for one in self._awaited if (one.store, one.job) == (url, job)]
             try:
@@ -97,7 +99,7 @@ class StoreWatch:
                     continue
                 raise
             for one in mine:
-                seen += self._became(one, settled, evidence)
+                seen += [(one, notice) for notice in self._became(one, settled, evidence)]
         return seen
 
     @staticmethod

@@ -7,10 +7,11 @@ marked, and which refusals of a worker stop a job. When a batch is given up is :
 from __future__ import annotations
 
 from wrens.core.batches import Batch
-from wrens.errors import CannotStart, StoreDenied, StoreFull, VersionMismatch, WrensError
+from wrens.errors import BackendError, CannotStart, StoreDenied, StoreFull, VersionMismatch, WrensError
 from wrens.wire.records import Child, Loss
 
-FINAL: dict[str, type[StoreFull | StoreDenied | VersionMismatch | CannotStart]] = {
+FINAL: dict[str, type[StoreFull | StoreDenied | VersionMismatch | CannotStart | BackendError]] = {
+    "BackendError": BackendError,
     "CannotStart": CannotStart,
     "StoreFull": StoreFull,
     "StoreDenied": StoreDenied,
