@@ -72,7 +72,7 @@ class Backend(Protocol):
     * **A lost worker costs its own attempt only**, and the place that it leaves is filled again.
     * **cancel** ends the worker of an attempt that is still running, or withdraws one that has not begun,
       and reports it as ``Lost``; of an unknown attempt it does nothing.
-    * **close** leaves no process behind.
+    * **close** leaves no process behind; where idle workers are the platform's to keep, none that is busy.
 
     Not promised: that a notice comes soon, comes once for a duplicated delivery, or tells the truth about
     the store.

@@ -68,12 +68,12 @@ class StoreWatch:
         """The attempts that are awaited, in order of launch."""
         return self._awaited
 
-    def expect(self, invocation: Invocation, now: float) -> None:
+    def expect(self, invocation: Invocation, now: float) -> Awaited:
         """Await the end of this attempt from now on."""
         tasks = range(invocation.start, invocation.start + invocation.count)
-        self._awaited.append(
-            Awaited(invocation.store, invocation.job, invocation.batch, invocation.attempt, tasks, now)
-        )
+        one = Awaited(invocation.store, invocation.job, invocation.batch, invocation.attempt, tasks, now)
+        self._awaited.append(one)
+        return one
 
     def forget(self, attempts: Iterable[Awaited]) -> None:
         """Await these no longer."""
@@ -93,11 +93,15 @@ class StoreWatch:
             mine = [one for one in self._awaited if (one.store, one.job) == (url, job)]
             try:
                 store = self.store(url)
-                settled, evidence = self._list(store, job, mine)
             except WrensError as error:
-                if isinstance(error, StoreError):
-                    continue
-                raise
+                # Nobody will ever find anything there, the worker included.
+                self.forget(mine)
+                seen += [(one, Lost(one.attempt, Loss(str(error), one.attempt))) for one in mine]
+                continue
+            try:
+                settled, evidence = self._list(store, job, mine)
+            except StoreError:
+                continue
             for one in mine:
                 seen += [(one, notice) for notice in self._became(one, settled, evidence)]
         return seen

@@ -84,6 +84,8 @@ class LambdaBackend:
         """On which of the functions a task begins that ran out of memory before."""
         self._watch = StoreWatch(open_store)
         self._sent: deque[Invocation] = deque()
+        self._unwanted: set[str] = set()
+        """Cancelled while their request was open."""
         self._invoker = Invoker(self._service.invoke, self._clock, self._sent.extend, self._not_sent)
         self._news: list[Notice] = []
         """Seen by other threads."""
@@ -122,10 +124,11 @@ class LambdaBackend:
 
     def cancel(self, attempts: Collection[str]) -> None:
         """Take back what has not been sent, and ask the others' hosts to end them, which takes them a second or two."""
-        for one in self._invoker.withdraw(attempts):
-            self._tell([Lost(one.attempt, self._unbegun(one.attempt, "cancelled"))])
+        back, on_their_way = self._invoker.withdraw(attempts)
+        self._tell([Lost(one, self._unbegun(one, "cancelled")) for one in back])
+        self._unwanted |= on_their_way
         self._expect_sent(self._clock.now())
-        self._watch.ask_to_stop(one for one in self._watch.attempts if one.attempt in attempts)
+        self._watch.ask_to_stop([one for one in self._watch.attempts if one.attempt in attempts])
         self._look_soon()
 
     def close(self) -> None:
@@ -209,7 +212,10 @@ class LambdaBackend:
     def _expect_sent(self, now: float) -> None:
         """Await the ends of attempts that have been sent since."""
         while self._sent:
-            self._watch.expect(self._sent.popleft(), now)
+            one = self._watch.expect(self._sent.popleft(), now)
+            if one.attempt in self._unwanted:
+                self._unwanted.discard(one.attempt)
+                self._watch.ask_to_stop([one])
 
     def _look_soon(self) -> None:
         self._look_s = SOONEST_LOOK_S

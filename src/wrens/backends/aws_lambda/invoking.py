@@ -61,6 +61,8 @@ class Invoker:
         self._invoke, self._clock = invoke, clock
         self._on_sent, self._on_failed = on_sent, on_failed
         self._queue: deque[_Waiting] = deque()
+        self._open: set[str] = set()
+        """Attempts whose request is open."""
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -83,13 +85,17 @@ class Invoker:
                 self._threads[-1].start()
             self._changed.notify_all()
 
-    def withdraw(self, attempts: Collection[str]) -> list[Invocation]:
-        """Take back attempts that have not been sent."""
+    def withdraw(self, attempts: Collection[str]) -> tuple[list[str], set[str]]:
+        """Take back attempts that have not been sent.
+
+        Returns:
+            Those, and the others whose request is open at this moment.
+        """
         with self._changed:
             back = [one for one in self._queue if one.invocation.attempt in attempts]
             for one in back:
                 self._queue.remove(one)
-        return [one.invocation for one in back]
+            return [one.invocation.attempt for one in back], self._open.intersection(attempts)
 
     def close(self) -> list[Invocation]:
         """Send nothing more; returns what was not sent."""
@@ -125,6 +131,7 @@ class Invoker:
         taken = [self._queue.popleft()]
         while len(taken) < count and self._queue and self._fits(taken[0], self._queue[0]):
             taken.append(self._queue.popleft())
+        self._open.update(one.invocation.attempt for one in taken)
         return taken
 
     @staticmethod
@@ -143,6 +150,7 @@ class Invoker:
         lost: list[_Waiting] = []
         with self._changed:
             self.requests += 1
+            self._open.difference_update(one.invocation.attempt for one in taken)
             if failure is None:
                 self.window.taken()
             elif isinstance(failure, Throttled):
