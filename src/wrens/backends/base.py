@@ -79,6 +79,7 @@ class Backend(Protocol):
     """
 
     name: str
+    """What :func:`wrens.backends.registry.open_backend` opens again to the same backend."""
     limits: Limits
 
     def launch(self, invocations: Sequence[Invocation]) -> None:

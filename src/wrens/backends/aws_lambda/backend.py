@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
+from typing import Self
 
 import msgspec
 
@@ -46,8 +47,7 @@ class LambdaBackend:
 
     Args:
         max_workers: How many attempts run at a time, at most; by default what the account or the function may.
-        function: Name of the function; by default ``WRENS_LAMBDA_FUNCTION``, or the one that
-            ``wrens deploy aws`` makes for this Python.
+        function: Its name; see :func:`default_function`.
         larger: Functions with more memory, in order. An attempt that ran out of memory is run again on the next.
         region: By default that of AWS's standard chain.
         service: What speaks to AWS; by default boto3.
@@ -58,8 +58,6 @@ class LambdaBackend:
         VersionMismatch: if the function has another wrens or Python.
         BadOption: if ``max_workers`` is less than 1.
     """
-
-    name = "lambda"
 
     def __init__(
         self,
@@ -75,7 +73,8 @@ class LambdaBackend:
             raise BadOption(f"max_workers={max_workers}", "leaves nobody to work", "Use 1 or more, or None.")
         self._clock = clock or SystemClock()
         self._service = service or Service(region=region, connections=64)
-        names = [function or os.environ.get("WRENS_LAMBDA_FUNCTION") or FUNCTION, *larger]
+        names = [function or default_function(), *larger]
+        self.name = f"lambda:{names[0]}"
         self._functions = [self._service.describe(name) for name in names]
         for facts in self._functions:
             check(facts)
@@ -94,6 +93,11 @@ class LambdaBackend:
         self._look_s = SOONEST_LOOK_S
         self._look_at = 0.0
         self._owner = os.getpid()
+
+    @classmethod
+    def named(cls, function: str, *, max_workers: int | None = None) -> Self:
+        """Return the backend that runs attempts on this function."""
+        return cls(max_workers, function=function)
 
     def launch(self, invocations: Sequence[Invocation]) -> None:
         """Have these attempts sent; what the service refuses for being too much is sent again."""
@@ -242,6 +246,18 @@ class LambdaBackend:
         for task in (loss.task,) if loss.task >= 0 else one.tasks:
             rung = self._rungs.get((one.job, task), 0)
             self._rungs[one.job, task] = min(rung + 1, len(self._functions) - 1)
+
+
+def default_function() -> str:
+    """Return the function for a backend that names none.
+
+    It is ``WRENS_LAMBDA_FUNCTION``, or inside a function that very one, or the one that ``wrens deploy aws`` makes
+    for this minor version of Python.
+    """
+    for name in ("WRENS_LAMBDA_FUNCTION", "AWS_LAMBDA_FUNCTION_NAME"):
+        if os.environ.get(name):
+            return os.environ[name]
+    return FUNCTION
 
 
 def _limits(functions: Sequence[Facts], max_workers: int | None) -> Limits:

@@ -61,6 +61,8 @@ class Sandbox:
         self._shown: tuple[Shown, Shown] | None = None
         self._folders: tuple[str, ...] = ()
         self._stores: dict[str, Store] = {}
+        function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self._name = f"lambda:{function}" if function else "lambda"
         self._where = "lambda " + (os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME") or os.uname().nodename)
 
     def engage(self, folders: tuple[str, ...] = ()) -> Process:
@@ -68,7 +70,7 @@ class Sandbox:
         if self._worker is not None and (self._folders != folders or self._worker.is_dead()):
             self._bury()
         if self._worker is None:
-            self._worker, self._folders = Process("lambda", where=self._where, folders=folders), folders
+            self._worker, self._folders = Process(self._name, where=self._where, folders=folders), folders
             self._shown = (Shown(self._worker.files[0], "stdout"), Shown(self._worker.files[1], "stderr"))
         return self._worker
 
