@@ -26,6 +26,7 @@ class Limits:
         launch_s: Typical seconds from launch to the worker's first step, when warm; packing aims at batches
             that are long beside it.
         in_process: The attempt runs in the driver's own process and thread, during ``poll``.
+        sees_files: Workers see the folders of this computer.
     """
 
     parallelism: int
@@ -34,6 +35,7 @@ class Limits:
     memory_mb: int | None = None
     launch_s: float = 0.001
     in_process: bool = False
+    sees_files: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,7 @@ def _limits(functions: Sequence[Facts], max_workers: int | None) -> Limits:
         time_s=float(min(facts.time_s for facts in functions)),
         memory_mb=max(facts.memory_mb for facts in functions),
         launch_s=LAUNCH_S,
+        sees_files=False,
     )
 
 
