@@ -79,15 +79,16 @@ class TestMinistackInPartsWhoseRepliesAreLost(OnServer):
         return RetryingStore(in_parts(at(self.endpoint)), StoreRetry(base_s=0.01))
 
 
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        server.make_bucket(BUCKET)
+        yield server
+
+
 class TestMoto(StoreContract):
     """A second opinion about S3's interface. Its put-if-absent looks and writes in two steps, so that two writers
     can win: the tests that need one winner are left to the others."""
-
-    @pytest.fixture(scope="class")
-    def second(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-        with moto(tmp_path_factory.mktemp("moto")) as server:
-            server.make_bucket(BUCKET)
-            yield server
 
     @pytest.fixture(autouse=True)
     def _server(self, second: Server, monkeypatch: pytest.MonkeyPatch) -> None:
