@@ -184,6 +184,18 @@ def test_keys_that_are_replaced_in_their_file_are_read_again(
     assert signed_by(proxy.log()[-1])[0] == "SECOND"
 
 
+def test_a_container_gives_credentials(proxy: Proxy, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"AccessKeyId": "OFCONTAINER", "SecretAccessKey": "hunter2", "Token": "t"}
+    given["Expiration"] = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = Fault("answer", status=200, code="OK", body=json.dumps(given).encode(), times=None)
+    with proxied(None, [answer]) as container:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{container.url}/give")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/dev/null")
+        open_store(url, check=True)
+        assert len(container.log()) == 1
+    assert {signed_by(request)[0] for request in proxy.log()} == {"OFCONTAINER"}
+
+
 def test_a_program_that_gives_no_credentials(home: Path, url: str) -> None:
     config(home, "[default]\ncredential_process = cat /no/such/file\n")
     with pytest.raises(StoreDenied, match="credential") as caught:

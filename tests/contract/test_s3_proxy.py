@@ -70,6 +70,7 @@ def test_requests_pass_on_one_connection_and_are_counted(proxy: Proxy) -> None:
         ("DELETE", "/k?uploadId=x", "AbortMultipartUpload"),
         ("POST", "?delete", "DeleteObjects"),
         ("HEAD", "", "HeadBucket"),
+        ("PUT", "/p/functions/x", "PutObject"),
     ],
 )
 def test_operations_have_their_names(proxy: Proxy, method: str, target: str, operation: str) -> None:

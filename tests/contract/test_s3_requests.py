@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -158,6 +159,37 @@ def test_a_bucket_that_is_not_there(proxy: Proxy) -> None:
             opened(store=f"s3://no-such-bucket?endpoint={proxy.url}")
 
 
+# --- a job ------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_costs_one_write_and_one_read(proxy: Proxy, url: str) -> None:
+    batches = 40
+    with wrens.Executor(store=url, max_workers=2) as ex:
+        proxy.clear()
+        job = ex.options(packing=wrens.Packing(size=5)).map_async(abs, range(-5 * batches, 0))
+        assert job.results() == [*range(5 * batches, 0, -1)]
+        counts = proxy.counts()
+    # Beside the batches: manifest, function, page, end and a sign of life; the function, by each worker; a listing
+    # when the driver has not heard of anything for a while.
+    assert counts["PutObject"] <= batches + 6
+    assert counts["GetObject"] <= batches + 4
+    assert counts["ListObjectsV2"] <= 2
+    assert set(counts) <= {"PutObject", "GetObject", "ListObjectsV2"}
+
+
+def test_a_map_over_a_service_with_faults_is_complete_and_exact(proxy: Proxy, url: str) -> None:
+    kinds = itertools.cycle(["slow_down", "lost_reply", "lost_request", "cut_reply"])
+    turns = itertools.count()
+    proxy.script = lambda request: Fault(next(kinds)) if next(turns) % 11 == 0 else None
+    with wrens.Executor(store=url, max_workers=2, keep=True) as ex:
+        job = ex.options(name="faults", packing=wrens.Packing(size=5)).map_async(abs, range(-200, 0))
+        assert job.results() == [*range(200, 0, -1)]
+    assert len({request.fault.kind for request in proxy.log() if request.fault}) == 4
+    proxy.script = []
+    found = [*open_store(url).list("jobs/faults/verdicts/")]
+    assert len(found) == 40, "one verdict for each batch"
+
+
 # --- put-if-absent ----------------------------------------------------------------------------------------
 
 
@@ -168,6 +200,17 @@ def test_a_refusal_that_means_later_is_tried_again(proxy: Proxy, url: str, statu
     quick(url).put("k", b"mine")
     assert bytes(open_store(url).get("k")) == b"mine"
     assert proxy.counts()["PutObject"] == 4
+
+
+@pytest.mark.parametrize("kind", ["lost_reply", "slow_down", "cut_reply"])
+def test_doubt_is_resolved_although_reading_back_fails_at_first(proxy: Proxy, url: str, kind: str) -> None:
+    open_store(url).put("taken", b"theirs")
+    proxy.script = [Fault("lost_reply", "PutObject", nth=2), Fault(kind, "GetObject", times=3)]  # type: ignore[arg-type]
+    store = quick(url)
+    with pytest.raises(AlreadyExists):
+        store.put("taken", b"mine")
+    store.put("free", b"mine")
+    assert bytes(store.get("free")) == b"mine"
 
 
 def test_a_conflict_with_an_object_that_is_there_is_lost(proxy: Proxy, url: str) -> None:

@@ -29,6 +29,7 @@ processors that the server and the clients share.
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 import threading
@@ -42,6 +43,7 @@ Kind = Literal[
     "lost_reply", "lost_request", "cut_reply", "slow_down", "answer", "delay", "stall", "drop_headers"
 ]
 NO_BODY = (204, 304)
+_LAMBDA = re.compile(r"/20\d\d-\d\d-\d\d/functions/")
 ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
 )
@@ -377,7 +379,7 @@ def _request_of(message: _Message) -> Request:
 
 def _operation(method: str, path: str, key: str, query: dict[str, str], headers: dict[str, str]) -> str:
     """Return AWS's name of what a request asks for."""
-    if "/functions/" in path:
+    if _LAMBDA.match(path):
         return "Invoke" if path.endswith("/invocations") else method
     if "uploadId" in query or "uploads" in query:
         copied = "Copy" if "x-amz-copy-source" in headers else ""

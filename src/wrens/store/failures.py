@@ -60,7 +60,7 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRY_AGAIN = re.compile(
     r"timed? ?out|time-?out|connection|connect error|error sending request|dns error|broken pipe|reset by peer"
     r"|slow ?down|too many requests|service unavailable|internal server error|bad gateway|incomplete"
-    r"|error decoding response body|status(?: code)?:? (?:5(?!01)\d\d|429|408)\b",
+    r"|error decoding response body|request or response body error|status(?: code)?:? (?:5(?!01)\d\d|429|408)\b",
     re.IGNORECASE,
 )
 _NO_CONNECTION = re.compile(r"\bkind: Connect\b")

@@ -1,8 +1,8 @@
 """A store that tries again.
 
 Decides how often, how long to wait in between, and how a put-if-absent whose reply was lost is settled.
-Only :exc:`~wrens.errors.StoreUnavailable` is worth another try; every other error goes to the caller at
-once. Does not decide what is unavailable: the store inside does. How much all calls together may repeat is
+Only :exc:`~wrens.errors.StoreUnavailable`, and doubt because of it, is worth another try; every other error goes
+to the caller at once. Does not decide what is unavailable: the store inside does. How much all calls together may repeat is
 kept in :mod:`wrens.store.budget`.
 """
 
@@ -90,19 +90,23 @@ class RetryingStore:
         """
         try:
             self._inner.put(key, data, mode=mode)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, UncertainWrite) as error:
             self._put_again(key, data, mode, error)
         self._budget.earn()
 
     def _put_again(
-        self, key: str, data: Buffer | Sequence[Buffer], mode: Mode, error: StoreUnavailable
+        self,
+        key: str,
+        data: Buffer | Sequence[Buffer],
+        mode: Mode,
+        error: StoreUnavailable | UncertainWrite,
     ) -> None:
-        sent, tries = error.sent, self._tries()
+        sent, tries = _may_be_there(error), self._tries()
         while tries.wait():
             try:
                 return self._inner.put(key, data, mode=mode)
-            except StoreUnavailable as again:
-                error, sent = again, sent or again.sent
+            except (StoreUnavailable, UncertainWrite) as again:
+                error, sent = again, sent or _may_be_there(again)
             except AlreadyExists as taken:
                 # An earlier try may have been carried out: then this object is our own.
                 ours = self._retry(lambda: same_object(self._inner, key, as_buffers(data)))
@@ -167,6 +171,15 @@ class RetryingStore:
 
     def __repr__(self) -> str:
         return f"RetryingStore({self._inner!r})"
+
+
+def _may_be_there(error: StoreUnavailable | UncertainWrite) -> bool:
+    """Tell whether a write that failed may have been carried out; pass on doubt that no other try resolves."""
+    if isinstance(error, StoreUnavailable):
+        return error.sent
+    if not isinstance(error.__cause__, StoreUnavailable):
+        raise error  # what is there may not be read, for one
+    return True
 
 
 class _Tries:
