@@ -128,6 +128,14 @@ def test_the_environment_comes_first_and_nothing_is_imported(
     assert {signed_by(request)[0] for request in proxy.log()} == {"OFENVIRONMENT"}
 
 
+def test_without_credentials_and_without_anybody_to_ask(home: Path, proxy: Proxy, url: str) -> None:
+    config(home, "[default]\nregion = eu-west-1\n")
+    with pytest.raises(StoreDenied, match=r"no credentials are set: set AWS_ACCESS_KEY_ID.*AWS_PROFILE"):
+        open_store(url)
+    open_store(f"{url}&skip_signature=true", check=True)
+    assert not any("authorization" in request.headers for request in proxy.log())
+
+
 @pytest.mark.parametrize("there", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_half_a_pair_of_keys(url: str, monkeypatch: pytest.MonkeyPatch, there: str) -> None:
     monkeypatch.setenv(there, "hunter2")

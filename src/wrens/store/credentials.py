@@ -31,6 +31,15 @@ GOOD_FOR_S = 600.0
 not hand out any that end within ten."""
 
 _RESOLVED = ("role_arn", "sso_session", "sso_start_url", "web_identity_token_file")
+_GIVERS = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+ADVICE = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or make a profile with 'aws configure' and name it by "
+    "AWS_PROFILE"
+)
 _RESOLVED_LAST = ("credential_process", "login_session")
 
 
@@ -43,7 +52,7 @@ def find_provider(environment: Mapping[str, str], profile: Profile) -> Provider 
 
     Raises:
         BadStoreURL: if the environment has one half of a pair of keys.
-        StoreDenied: if the profile needs botocore and that is not installed.
+        StoreDenied: if the profile needs botocore and that is not installed, or there is nobody left to ask.
 
     >>> find_provider({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, Profile("default")) is None
     True
@@ -57,8 +66,17 @@ def find_provider(environment: Mapping[str, str], profile: Profile) -> Provider 
     values = profile.values
     if not _own_keys(profile) or any(values.get(name) for name in _RESOLVED):
         asked = [name for name in (*_RESOLVED, *_RESOLVED_LAST) if values.get(name)]
-        return _resolved(profile, asked[0]) if asked else None
+        if asked:
+            return _resolved(profile, asked[0])
+        if _nobody_to_ask(environment):
+            raise StoreDenied("open", "", "", f"no credentials are set: {ADVICE}")
+        return None
     return _FileKeys(environment)
+
+
+def _nobody_to_ask(environment: Mapping[str, str]) -> bool:
+    alone = environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
+    return alone and not any(environment.get(name) for name in _GIVERS)
 
 
 def _own_keys(profile: Profile) -> bool:

@@ -21,13 +21,13 @@ from wrens.errors import (
     StoreUnavailable,
     UncertainWrite,
 )
+from wrens.store.credentials import ADVICE
 from wrens.store.failures import wants_credentials
 from wrens.store.port import Store
 from wrens.wire import keys
 
 _CREDENTIALS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or make a profile with 'aws configure' and name it by "
-    "AWS_PROFILE",
+    "s3": ADVICE,
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
     "az": "set AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
 }

@@ -51,7 +51,8 @@ def read_profile(environment: Mapping[str, str]) -> Profile:
     keys_file = _path(environment, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
     chosen = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
     name = chosen or "default"
-    config, keys = _sections(config_file), _sections(keys_file)
+    config = _sections(config_file, named="AWS_CONFIG_FILE" in environment)
+    keys = _sections(keys_file, named="AWS_SHARED_CREDENTIALS_FILE" in environment)
     values = dict(config.get(f"profile {name}") or (config.get(name, {}) if name == "default" else {}))
     values |= keys.get(name, {})
     if chosen and not values:
@@ -66,17 +67,25 @@ def read_profile(environment: Mapping[str, str]) -> Profile:
 
 
 def _path(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    return Path(environment.get(variable) or default).expanduser()
+    path = Path(environment.get(variable) or default)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path  # a user without a home, as in some containers, has no such file
 
 
-def _sections(path: Path) -> dict[str, dict[str, str]]:
-    """Return the sections of a file; of one that is not there, none."""
+def _sections(path: Path, *, named: bool) -> dict[str, dict[str, str]]:
+    """Return the sections of a file; none of one that is not there, or in a home that is not ours."""
     parser = RawConfigParser(default_section="", strict=False, delimiters=("=",), allow_no_value=True)
     try:
         text = path.read_text(encoding="utf-8")
         parser.read_string(text, source=str(path))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except PermissionError as error:
+        if not named:
+            return {}
+        raise BadStoreURL("open", "", "", f"{path} cannot be read: {error.strerror}") from None
     except (OSError, UnicodeError, ConfigError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         # The text of a parser's error may quote the line, and that may hold a secret.
