@@ -21,6 +21,7 @@ from obstore.exceptions import BaseError
 from wrens.errors import (
     AlreadyExists,
     BadStoreURL,
+    NoPutIfAbsent,
     ObjectMissing,
     ObjectTooLarge,
     StoreError,
@@ -98,6 +99,7 @@ class CloudStore:
         self._steps = steps
         self._large = large
         self._part = part
+        self._copies = False
         self.url = url
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
@@ -152,6 +154,8 @@ class CloudStore:
         if size > LARGEST:
             told = f"it has {size:,} bytes, and S3 copies up to {LARGEST:,} at once"
             raise ObjectTooLarge("put", key, self.url, told)
+        if mode == "if_absent":
+            self._prove_copies(key, steps)
         at = key if mode == "replace" else keys.upload(keys.new_id())
         try:
             obstore.put(
@@ -177,6 +181,31 @@ class CloudStore:
         finally:
             with suppress(*_FAILURES):  # 'wrens clean' takes away what is left
                 obstore.delete(steps, at)
+
+    def _prove_copies(self, key: str, steps: ObjectStore) -> None:
+        """Refuse a service whose copies replace what is there; once for each store, before its first large object.
+
+        The object that is copied, to where it is, is the one that a driver tries every bucket with. So nothing
+        changes even if it is replaced.
+
+        Raises:
+            NoPutIfAbsent: if it was replaced.
+        """
+        for _ in range(0 if self._copies else 2):
+            try:
+                obstore.copy(steps, keys.PROBE, keys.PROBE, overwrite=False)
+            except _FAILURES as error:
+                failure = translate(error, "put", key, self.url)
+                if isinstance(failure, AlreadyExists):
+                    self._copies = True
+                    return
+                if not isinstance(failure, ObjectMissing):
+                    raise failure from error
+                with suppress(AlreadyExists):
+                    self.put(keys.PROBE, os.urandom(32))
+            else:
+                told = "a copy to where an object is, completed with If-None-Match, succeeded"
+                raise NoPutIfAbsent("put", key, self.url, told)
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
         """Return the object's bytes from ``start``, all or at most ``length`` of them.
