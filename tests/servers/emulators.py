@@ -42,9 +42,12 @@ class Server:
         """What makes clients of AWS in a process speak to this server."""
         return {**CREDENTIALS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": self.url}
 
-    def make_bucket(self, name: str) -> str:
-        """Make a bucket, and return its URL for wrens."""
-        request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
+    def make_bucket(self, name: str, region: str = "") -> str:
+        """Make a bucket, by default in us-east-1, and return its URL for wrens."""
+        where = f"<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        request = urllib.request.Request(
+            f"{self.url}/{name}", method="PUT", data=where.encode() if region else None
+        )
         with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10):
             pass
         return f"s3://{name}"

@@ -23,6 +23,7 @@ from wrens.core.policy import Backup, Packing
 from wrens.core.session import Session
 from wrens.errors import StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
+from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
 from wrens.wire.records import Manifest, Page
 
@@ -67,7 +68,7 @@ def attach(
     >>> attach(job_id, store=where).results()
     [1, 2]
     """
-    opened = _store(store)
+    opened, by_url = _store(store)
     stored = reading.read_job(opened, job_id)
     _check_versions(stored.manifest)
     session = open_session(
@@ -78,7 +79,7 @@ def attach(
     )
     session.adopt(job_id)
     session.driver.initializer = stored.manifest.initializer
-    follower = _Follower(session, stored)
+    follower = _Follower(session, stored, check=by_url)
     try:
         follower.start()
     except BaseException:
@@ -92,9 +93,10 @@ def attach(
 class _Follower:
     """Takes up what is in the store, and what comes into it."""
 
-    def __init__(self, session: Session, stored: reading.Stored) -> None:
+    def __init__(self, session: Session, stored: reading.Stored, *, check: bool) -> None:
         self._session = session
         self._stored = stored
+        self._check = check
         self._rules = _rules(stored.manifest)
         self._since = session.clock.now()
         self._trouble = 0
@@ -111,6 +113,9 @@ class _Follower:
         ended = self._take_end()
         batches = [batch for page in self._stored.pages for batch in self._batches(page)]
         open_batches = self._settled_by(batches)
+        if self._check and (open_batches or not ended):
+            # Until here it was enough to read, as it is for a job that is complete.
+            open_store(session.store.url, check=True)
         self.job.on_finished(lambda: session.close(wait=False, cancel=False))
         if not ended:
             session.driver.watchers.append(self._look)
@@ -199,11 +204,10 @@ def _check_versions(manifest: Manifest) -> None:
         raise VersionMismatch("Python", made, here, f"job {manifest.job}")
 
 
-def _store(store: str | os.PathLike[str] | Store | None) -> Store:
-    from wrens.store import default_store_url, open_store
-
+def _store(store: str | os.PathLike[str] | Store | None) -> tuple[Store, bool]:
+    """Return the store, and whether it was opened here, for reading."""
     if store is None:
-        return open_store(default_store_url(), check=True)
+        return open_store(default_store_url(), create=False, check=True), True
     if isinstance(store, (str, os.PathLike)):
-        return open_store(store, check=True)
-    return store
+        return open_store(store, create=False, check=True), True
+    return store, False

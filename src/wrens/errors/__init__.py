@@ -14,6 +14,8 @@
     │   │   ├── AlreadyExists (FileExistsError)   put-if-absent found another object
     │   │   ├── UncertainWrite                it may have been written, and reading back did not tell
     │   │   ├── StoreDenied (PermissionError)
+    │   │   ├── NoPutIfAbsent                 the service cannot be a driver's store
+    │   │   ├── ObjectTooLarge                more than the service takes as one object
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
@@ -45,7 +47,9 @@ from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
     DamagedObject,
+    NoPutIfAbsent,
     ObjectMissing,
+    ObjectTooLarge,
     StoreDenied,
     StoreError,
     StoreFull,
@@ -65,7 +69,9 @@ __all__ = [
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",
+    "NoPutIfAbsent",
     "ObjectMissing",
+    "ObjectTooLarge",
     "RemoteError",
     "StoreDenied",
     "StoreError",

@@ -10,9 +10,8 @@ bucket that holds other things too. Prints nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,10 +24,10 @@ from wrens.wire import keys
 
 QUIET_S = 3600.0
 """A job that is not complete and gave a sign of life within this time may still be somebody's."""
+UPLOADED_S = 86400.0
+"""A large object that has been on its way for so long was given up: a slow line needs hours, not days."""
 SLICE = 16 * 2**20
 """How much of an object is searched at a time."""
-
-_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,14 @@ class Sweep:
         nbytes: How many bytes they have; ``None`` when the store does not tell.
         signs: Signs of life of drivers that have long been silent.
         reason: Why nothing was looked for.
+        uploads: Large objects that never arrived at their key, because whoever wrote them was killed.
     """
 
     keys: tuple[str, ...] = ()
     nbytes: int | None = None
     signs: tuple[str, ...] = ()
     reason: str = ""
+    uploads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,15 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
         now: The time, in seconds since 1970.
         without: Jobs that are to be taken for deleted already.
     """
+    uploads = tuple(
+        key
+        for key in store.list(keys.UPLOADS)
+        if now - (keys.made_at(keys.basename(key)) or now) > UPLOADED_S
+    )
+    return replace(_sweep(store, now, without), uploads=uploads)
+
+
+def _sweep(store: Store, now: float, without: Collection[str]) -> Sweep:
     seen = reading.drivers(store)
     signs = tuple(keys.driver(driver) for driver, at in seen.items() if now - at > QUIET_S)
     for driver, at in seen.items():
@@ -242,8 +252,8 @@ def _made_at(store: Store, job_id: str, now: float) -> float:
     try:
         return reading.read_manifest(store, job_id).made_at
     except (UnknownJob, DamagedObject, VersionMismatch):
-        match = _ID.fullmatch(job_id)
-        return float(int(match.group(1), 16)) if match else now
+        made_at = keys.made_at(job_id)
+        return now if made_at is None else made_at
 
 
 def _last_beat(store: Store, job_id: str) -> float:

@@ -21,6 +21,12 @@ _ALIASES = {
 }  # fmt: skip
 _SETTINGS = ("endpoint", "region", "virtual_hosted_style_request", "skip_signature", "account_name")
 """What a URL's query may say. Nothing secret: URLs are shown, logged and sent to workers."""
+_SETTINGS_OF = {"s3": (*_SETTINGS, "sse", "kms_key", "bucket_key", "requester_pays")}
+_VALUES = {
+    "sse": ("AES256", "aws:kms", "aws:kms:dsse"),
+    "bucket_key": ("true", "false"),
+    "requester_pays": ("true", "false"),
+}
 # More than the vendors allow today: old buckets have capitals and underscores, Azure has $root.
 _BUCKET = re.compile(r"[A-Za-z0-9$_-][A-Za-z0-9$._-]*")
 _NEARLY = re.compile(r"\s*(file|memory|s3|gs|az):/*(.*?)\s*", re.DOTALL | re.IGNORECASE)
@@ -113,22 +119,24 @@ def bucket_and_settings(scheme: str, url: str) -> tuple[str, dict[str, str]]:
     if {"", ".", ".."} & set(parts_of_path):
         good = "/".join([bucket, *(part for part in parts_of_path if part not in ("", ".", ".."))])
         raise _bad(clean, f"a prefix has no '..', no '.' and no '//' in it; write it out: {scheme}://{good}")
-    return clean, _settings(clean, parts.query)
+    return clean, _settings(clean, parts.query, _SETTINGS_OF.get(scheme, _SETTINGS))
 
 
-def _settings(clean: str, query: str) -> dict[str, str]:
+def _settings(clean: str, query: str, allowed: Sequence[str]) -> dict[str, str]:
     settings = dict(parse_qsl(query, keep_blank_values=True))
     for name, value in settings.items():
-        if name not in _SETTINGS:
-            near = get_close_matches(name, _SETTINGS, n=1)
+        if name not in allowed:
+            near = get_close_matches(name, allowed, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise _bad(
                 clean,
-                f"a URL cannot set {name!r}{hint} (it can set {', '.join(_SETTINGS)}; credentials come "
+                f"a URL cannot set {name!r}{hint} (it can set {', '.join(allowed)}; credentials come "
                 "from the environment)",
             )
         if not value:
             raise _bad(clean, f"it sets {name!r} to nothing; write {name}=... or leave it out")
+        if name in _VALUES and value not in _VALUES[name]:
+            raise _bad(clean, f"{name}={value} cannot be; {name} is one of {', '.join(_VALUES[name])}")
     return settings
 
 

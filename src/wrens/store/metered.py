@@ -1,7 +1,7 @@
 """A store that counts what is asked of it.
 
-Decides what counts as one request: what a service would bill. Every claim about requests per batch is
-measured with this. Does not know prices.
+Decides what counts as one request: what a service would bill, except that a large object counts as one put however
+it travels. Every claim about requests per batch is measured with this. Does not know prices.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@
     jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss; cancel, a word for the worker's host
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
+    uploads/<id>                         a large object on its way to its key
+    probe                                what a bucket is tried with before work begins
 
 Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
 number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
@@ -32,6 +34,7 @@ CONTENT = re.compile(rb"[0-9a-f]{32}-[0-9a-f]{8}")
 CONTENT_BYTES = 41
 """How long such a name is."""
 
+_MADE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 LONGEST_BATCH = 100
 """Characters of a batch's name; an attempt's adds its own part, and all must fit into a file's name."""
@@ -67,6 +70,16 @@ def new_id() -> str:
     return f"{int(time.time()):08x}-{os.urandom(4).hex()}"  # noqa: TID251 - an id, not a decision
 
 
+def made_at(name: str) -> float | None:
+    """Return when a name was made by :func:`new_id`, in seconds since 1970; ``None`` for other names.
+
+    >>> made_at("6b0297e2-cc1bd108")
+    1795332066.0
+    """
+    match = _MADE.fullmatch(name)
+    return float(int(match.group(1), 16)) if match else None
+
+
 def check_name(name: str) -> str:
     """Return ``name`` when it can be a part of a key.
 
@@ -94,6 +107,13 @@ def value(name: str) -> str:
 
 JOBS = "jobs/"
 DRIVERS = "drivers/"
+UPLOADS = "uploads/"
+PROBE = "probe"
+
+
+def upload(upload_id: str) -> str:
+    """Key under which a large object is put together, before it is copied to its own."""
+    return f"uploads/{upload_id}"
 
 
 def driver(driver_id: str) -> str:
