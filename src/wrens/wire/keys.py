@@ -67,6 +67,15 @@ def new_id() -> str:
     return f"{int(time.time()):08x}-{os.urandom(4).hex()}"  # noqa: TID251 - an id, not a decision
 
 
+def new_mark() -> str:
+    """Return 8 random hexadecimal digits, to tell a thing from others of the same name.
+
+    >>> len(new_mark())
+    8
+    """
+    return os.urandom(4).hex()
+
+
 def check_name(name: str) -> str:
     """Return ``name`` when it can be a part of a key.
 
