@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wrens.errors import BadSignature
 from wrens.store import Store
 from wrens.store.cloud import memory
-from wrens.store.signed import TRAILER, SignedStore
+from wrens.store.signed import HEADER, SignedStore
 from wrens.store.signing_keys import SigningKey
 
 KEY = SigningKey(bytes(range(32)), "a test")
@@ -30,7 +30,7 @@ def stored(key: str, data: list[bytes]) -> tuple[Store, SignedStore, bytes]:
 def test_what_was_put_comes_back(key: str, data: list[bytes]) -> None:
     _, store, raw = stored(key, data)
     assert bytes(store.get(key)) == b"".join(data)
-    assert len(raw) == len(b"".join(data)) + TRAILER
+    assert len(raw) == len(b"".join(data)) + HEADER
 
 
 @given(keys, parts, st.data())
@@ -46,10 +46,25 @@ def test_a_single_changed_byte_is_refused(key: str, data: list[bytes], drawn: st
 
 
 @given(keys, parts, st.data())
+def test_the_head_alone_is_checked_too(key: str, data: list[bytes], drawn: st.DataObject) -> None:
+    plain, store, raw = stored(key, data)
+    head = next(filter(None, data), b"")
+    for first in (0, 1, 50, 1000):
+        assert bytes(store.get_head(key, first)) == head
+    changed = bytearray(raw)
+    # What follows the head, and the digest of all, may be anything.
+    at = drawn.draw(st.integers(0, HEADER + len(head) - 1).filter(lambda at: not 114 <= at < HEADER))
+    changed[at] ^= drawn.draw(st.integers(1, 255))
+    plain.put(key, changed, mode="replace")
+    with pytest.raises(BadSignature):
+        store.get_head(key, drawn.draw(st.integers(0, 1000)))
+
+
+@given(keys, parts, st.data())
 def test_bytes_that_are_gone_or_new_are_refused(key: str, data: list[bytes], drawn: st.DataObject) -> None:
     plain, store, raw = stored(key, data)
     at = drawn.draw(st.integers(0, len(raw) - 1))
-    more = drawn.draw(st.binary(min_size=1, max_size=TRAILER + 1))
+    more = drawn.draw(st.binary(min_size=1, max_size=HEADER + 1))
     for changed in (raw[:at], raw[at + 1 :], raw + more, more + raw, raw[:at] + more + raw[at:]):
         if changed == raw:
             continue

@@ -16,11 +16,13 @@ from ledger import doze, until
 
 import wrens
 from wrens.cli.app import run as wrens_command
+from wrens.clock import SystemClock
 from wrens.core import reading
 from wrens.errors import BadSignature, DamagedObject, ForeignRecord, WrensError
+from wrens.report import cleaning
 from wrens.serialize import pack
 from wrens.store import Store, open_store
-from wrens.store.signed import TRAILER, SignedStore
+from wrens.store.signed import HEADER, SignedStore
 from wrens.store.signing_keys import SigningKey
 from wrens.wire import envelope, keys
 from wrens.wire.records import Heartbeat, Loss, Verdict
@@ -332,7 +334,7 @@ def test_a_changed_record_is_refused(scene: Scene, what: str) -> None:
     changed = scene.raw(key).replace(b'"tasks": 3', b'"tasks": 2').replace(b'"tries": 1', b'"tries": 7')
     changed = changed.replace(b'"lost_tries": 1', b'"lost_tries": 9')
     assert changed != scene.raw(key)
-    for forged in (changed, changed[:-TRAILER]):
+    for forged in (changed, changed[HEADER:]):
         scene.swap(key, forged)
         with pytest.raises(BadSignature) as caught:
             attached(scene)
@@ -373,7 +375,10 @@ def test_the_command_line_names_what_it_does_not_trust(
     assert any(words[:4] == ["job", "?", "not", "trusted"] for words in map(str.split, told.out.splitlines()))
     assert "it carries no signature" in told.err
     assert wrens_command(["show", "job", "--store", scene.url]) == 2
-    assert wrens_command(["clean", "--job", "job", "--store", scene.url]) == 0
+    later = SystemClock().wall() + 2 * cleaning.QUIET_S
+    ((chosen,), _) = cleaning.choose(scene.mine, now=later, job="job")
+    assert chosen.state == "not trusted"
+    assert not cleaning.delete(scene.mine, "job", now=later)
     assert not list(scene.plain.list(keys.job("job")))
     assert attached(scene, "sound") == [2, 4, 6]
 

@@ -14,9 +14,9 @@ import pytest
 from wrens.errors import BadSignature, BadSigningKey, BadStoreURL
 from wrens.store import MeteredStore, RetryingStore, open_store, register_scheme
 from wrens.store.directory import DirectoryStore
-from wrens.store.port import Store, is_signed, raw_range
+from wrens.store.port import Store, get_head, is_signed, raw_range
 from wrens.store.privacy import is_private
-from wrens.store.signed import TRAILER, SignedStore
+from wrens.store.signed import HEADER, SignedStore
 from wrens.store.signing_keys import SigningKey, key_file, signing_key
 
 SECRET = "5ec2e7" * 10 + "0123"
@@ -37,8 +37,8 @@ def test_text_stays_readable(tmp_path: Path) -> None:
     store = SignedStore(DirectoryStore(str(tmp_path)), SigningKey(bytes(32), "here"))
     store.put("jobs/j/end", b'{\n "tasks": 3\n}')
     lines = (tmp_path / "jobs/j/end").read_text().splitlines()
-    assert lines[:3] == ["{", ' "tasks": 3', "}"]
-    assert lines[3].startswith("#wrens-signed 2c3767eca98640cc ")
+    assert lines[0].startswith("#wrens-signed 1 2c3767eca98640cc ")
+    assert lines[1:] == ["{", ' "tasks": 3', "}"]
 
 
 def test_each_refusal_says_what_is_wrong(tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_wrappers_keep_working() -> None:
     assert is_signed(store)
     assert bytes(raw_range(store, "k", 1, 1)) == b"b"
     assert (store.reading().bytes_in, store.reading().bytes_out) == (3, 1)
-    assert bytes(raw_range(inner, "k", 0, 1000))[3:].startswith(b"\n#wrens-signed ")
-    assert len(raw_range(inner, "k", 0, 1000)) == 3 + TRAILER
-    assert bytes(raw_range(open_store("memory://wrapped"), "k", 1, 2)) == b"bc"
+    plain = open_store("memory://wrapped")
+    assert bytes(raw_range(plain, "k", HEADER, 1000)) == bytes(raw_range(inner, "k", 0, 1000)) == b"abc"
+    assert bytes(get_head(store, "k", 2)) == bytes(get_head(plain, "k", 194)[HEADER:]) == b"ab"
 
 
 # --- which stores ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from wrens.errors import BadSignature, ObjectMissing, UnknownJob
-from wrens.store.port import Store
+from wrens.store.port import Store, get_head
 from wrens.wire import envelope, keys
 from wrens.wire.records import End, Heartbeat, Loss, Manifest, Page, Verdict
 
@@ -53,12 +53,12 @@ def read_manifest(store: Store, job_id: str) -> Manifest:
 
 
 def read_page(store: Store, job_id: str, number: int) -> tuple[Page, int]:
-    """Return a page's record and where its body begins, without reading its inputs if that can be done."""
+    """Return a page's record and where its body begins, without reading its inputs."""
     key = keys.page(job_id, number)
-    head = store.get(key, length=FIRST_READ)
+    head = get_head(store, key, FIRST_READ)
     end = envelope.record_end(head, key)
     if end > len(head):
-        head = store.get(key, length=end)
+        head = get_head(store, key, end)
     page, _ = envelope.unseal(Page, head, key)
     return page, end + envelope.padding(end)
 

@@ -22,7 +22,7 @@ from typing import Literal, TypeVar
 
 from wrens.core import reading
 from wrens.errors import BadSignature, ObjectMissing
-from wrens.store.port import Store
+from wrens.store.port import Store, get_head
 from wrens.wire import envelope, keys
 from wrens.wire.records import Heartbeat, Loss, Manifest, Verdict
 
@@ -260,10 +260,10 @@ def read_verdict(store: Store, job_id: str, batch: str, made: str) -> Verdict:
         ForeignRecord: if it is not of this making of the job.
     """
     key = keys.verdict(job_id, batch)
-    head = store.get(key, length=HEAD)
+    head = get_head(store, key, HEAD)
     end = envelope.record_end(head[:16], key)
     if end > len(head):
-        head = store.get(key, length=end)
+        head = get_head(store, key, end)
     verdict, _ = envelope.unseal(Verdict, head, key)
     envelope.check_made(verdict.made, made, key, store.url)
     return verdict

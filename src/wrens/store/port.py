@@ -79,3 +79,9 @@ def raw_range(store: Store, key: str, start: int, length: int) -> memoryview:
     """
     raw: Callable[[str, int, int], memoryview] | None = getattr(store, "raw_range", None)
     return store.get(key, start=start, length=length) if raw is None else raw(key, start, length)
+
+
+def get_head(store: Store, key: str, length: int) -> memoryview:
+    """Return the beginning of an object: at most ``length`` bytes, or all that was signed together with them."""
+    head: Callable[[str, int], memoryview] | None = getattr(store, "get_head", None)
+    return store.get(key, length=length) if head is None else head(key, length)
