@@ -284,3 +284,17 @@ def test_the_key_shows_itself_to_nobody(home: Path, tmp_path: Path) -> None:
         pickle.dumps(key)
     with pytest.raises(TypeError):
         pickle.dumps(store)
+
+
+def test_links_that_others_put_into_a_directory_lead_nowhere(tmp_path: Path) -> None:
+    """What is listed is deleted when a job is, and a link may lead to anything of the user's."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/letter").write_text("dear")
+    store = open_store(tmp_path / "store")
+    store.put("jobs/j/manifest", b"x")
+    (tmp_path / "store/jobs/j/verdicts").symlink_to(tmp_path / "precious")
+    found = list(store.list("jobs/j/"))
+    assert found == ["jobs/j/manifest", "jobs/j/verdicts"]
+    store.delete(found)
+    assert list(store.list("")) == []
+    assert (tmp_path / "precious/letter").read_text() == "dear"
