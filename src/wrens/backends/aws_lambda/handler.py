@@ -29,7 +29,7 @@ from wrens.backends.aws_lambda.orders import Order
 from wrens.backends.output import Shown
 from wrens.backends.process import Process
 from wrens.clock import SystemClock
-from wrens.errors import ObjectMissing, StoreError, VersionMismatch, WrensError
+from wrens.errors import ObjectMissing, StoreError, WrensError
 from wrens.store import open_store
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
