@@ -32,7 +32,7 @@ from wrens.errors import StoreError
 from wrens.serialize import Shipment, Shipper
 from wrens.store.port import Store
 from wrens.wire import keys
-from wrens.wire.records import Call
+from wrens.wire.records import Call, ResultRef
 
 
 class Session(Driving):
@@ -261,7 +261,7 @@ class Session(Driving):
         self.driver.signs.tell(lambda at: events.JobStarted(job_id, function, at))
         job: Job[Any] = Job(
             job_id,
-            store_url=self.store.url,
+            home=ResultRef(self.store.url, job_id, "", -1, writer.made),
             driving=self,
             clock=self.clock,
             transient=transient,

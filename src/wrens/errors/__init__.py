@@ -22,6 +22,10 @@
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   └── InitializerFailed (BrokenExecutor)
+    ├── look who writes to the store
+    │   ├── BadSignature                      an object that nobody with the signing key has written so
+    │   ├── BadSigningKey                     the key is missing, malformed, or no secret
+    │   └── ForeignRecord                     a record of another job of the same name
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
@@ -56,16 +60,20 @@ from wrens.errors.store import (
     StoreUnavailable,
     UncertainWrite,
 )
+from wrens.errors.trust import BadSignature, BadSigningKey, ForeignRecord
 
 __all__ = [
     "AlreadyExists",
     "BackendError",
     "BadOption",
+    "BadSignature",
+    "BadSigningKey",
     "BadStoreURL",
     "Cancelled",
     "CannotShip",
     "CannotStart",
     "DamagedObject",
+    "ForeignRecord",
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",

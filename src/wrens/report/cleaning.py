@@ -16,10 +16,18 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from wrens.core import reading
-from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
+from wrens.errors import (
+    BadOption,
+    BadSignature,
+    DamagedObject,
+    ForeignRecord,
+    ObjectMissing,
+    UnknownJob,
+    VersionMismatch,
+)
 from wrens.report import texts
 from wrens.report.summary import ALIVE_S, read_all, read_beats, summarize
-from wrens.store.port import Store
+from wrens.store.port import Store, raw_range
 from wrens.wire import keys
 
 QUIET_S = 3600.0
@@ -37,7 +45,8 @@ class Chosen:
     Args:
         job: Its id.
         state: As :mod:`wrens.report.summary` has it; ``"remains"`` of one that was deleted in part,
-            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them.
+            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them,
+            ``"not trusted"`` when their signatures are not valid or they are not all of one job.
         made_at: Seconds since 1970; 0 when not known.
         objects: How many objects it has.
         nbytes: How many bytes these have; ``None`` when the store does not tell.
@@ -161,7 +170,8 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
     A reference is the name of a content, as text: in a page's table for functions, inside of pickled inputs
     and closures for shared values, in a function's head for its modules. So the contents of pages, functions
     and values are searched for names of what there is, which finds every reference without unpickling
-    anything. A wrong hit keeps an object too many, which does no harm.
+    anything. A wrong hit keeps an object too many, which does no harm. Signatures are not checked here: who can
+    change a page so that less seems to be needed can delete it as well.
 
     Args:
         store: Where to look.
@@ -237,6 +247,8 @@ def _look(store: Store, job_id: str, now: float) -> _Found:
         state = "damaged"
     except VersionMismatch:
         state = "other version"
+    except (BadSignature, ForeignRecord):
+        state = "not trusted"
     except ObjectMissing:
         # Its own executor is deleting it at this moment.
         return _Found("running", now, now, complete=False)
@@ -251,7 +263,7 @@ def _made_at(store: Store, job_id: str, now: float) -> float:
     """Return when a job was made: as its manifest has it, else as its id says, else now."""
     try:
         return reading.read_manifest(store, job_id).made_at
-    except (UnknownJob, DamagedObject, VersionMismatch):
+    except (UnknownJob, DamagedObject, VersionMismatch, BadSignature):
         made_at = keys.made_at(job_id)
         return now if made_at is None else made_at
 
@@ -281,7 +293,7 @@ def _names(store: Store, key: str) -> set[str]:
     found: set[str] = set()
     start = 0
     while True:
-        part = store.get(key, start=start, length=SLICE)
+        part = raw_range(store, key, start, SLICE)
         found.update(match.group().decode("ascii") for match in keys.CONTENT.finditer(part))
         if len(part) < SLICE:
             return found

@@ -80,6 +80,15 @@ def made_at(name: str) -> float | None:
     return float(int(match.group(1), 16)) if match else None
 
 
+def new_mark() -> str:
+    """Return 8 random hexadecimal digits, to tell a thing from others of the same name.
+
+    >>> len(new_mark())
+    8
+    """
+    return os.urandom(4).hex()
+
+
 def check_name(name: str) -> str:
     """Return ``name`` when it can be a part of a key.
 
