@@ -29,6 +29,12 @@ FACTS: dict[str, tuple[Any, ...]] = {
     "VersionMismatch": ("Python", "3.12", "3.11", "job j", "local worker 7"),
     "CannotStart": ("local worker 7: exit code 1", "no module named encodings"),
     "InitializerFailed": ("connect", "Traceback: no route"),
+    "BadEnvironment": ("no packages",),
+    "MissingModule": ("scipy", "the function fit", "the environment that was asked for"),
+    "WrongPython": ("3.12", "3.11", "lambda"),
+    "CannotResolve": (("a==1", "b==2"), "x86_64-manylinux_2_34", "a needs b<2"),
+    "NoWheel": (("a==1",), "x86_64-manylinux_2_34", "a has wheels for win_amd64 only"),
+    "EnvironmentTooLarge": (900_000_000, 500_000_000, ("torch (800 MB)",), "a worker of 'lambda'"),
     "WorkerLost": ("job", 7, ("local: killed", "local: killed again"), "memory", "last words"),
     "TaskTimeout": ("job", 7, 1.5, 'File "x.py", line 3'),
     "RemoteError": ("mypkg.Refused", "no", "it could not be pickled"),
@@ -73,6 +79,7 @@ def test_the_drawing_of_the_tree_is_complete() -> None:
         (errors.BadStoreURL, ValueError),
         (errors.TaskTimeout, TimeoutError),
         (errors.InitializerFailed, concurrent.futures.BrokenExecutor),
+        (errors.MissingModule, ImportError),
         (errors.JobFailed, ExceptionGroup),
     ):
         assert issubclass(kind, parent)

@@ -27,6 +27,7 @@ class Source:
     length: int
     origin: int
     inline: bytes = b""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

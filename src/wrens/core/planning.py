@@ -326,6 +326,7 @@ def batches_of(
                 length=row.length,
                 origin=row.start,
                 inline=inline.get(row.batch, b""),
+                environment=row.environment,
             ),
             rules=job_rules,
             adopted=adopted,

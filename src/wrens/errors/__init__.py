@@ -18,7 +18,13 @@
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
-    │   └── InitializerFailed (BrokenExecutor)
+    │   ├── InitializerFailed (BrokenExecutor)
+    │   └── BadEnvironment                    the packages that a function needs cannot be given to workers
+    │       ├── MissingModule (ImportError)   imported, and not installed here
+    │       ├── WrongPython                   the workers have another minor version
+    │       ├── CannotResolve                 no set of versions does, or they cannot be had
+    │       │   └── NoWheel                   a package that cannot be had for the workers' platform
+    │       └── EnvironmentTooLarge           for the workers' disk
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
@@ -39,7 +45,17 @@ from __future__ import annotations
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
-from wrens.errors.setup import CannotStart, InitializerFailed, VersionMismatch
+from wrens.errors.setup import (
+    BadEnvironment,
+    CannotResolve,
+    CannotStart,
+    EnvironmentTooLarge,
+    InitializerFailed,
+    MissingModule,
+    NoWheel,
+    VersionMismatch,
+    WrongPython,
+)
 from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
@@ -54,15 +70,20 @@ from wrens.errors.store import (
 
 __all__ = [
     "AlreadyExists",
+    "BadEnvironment",
     "BadOption",
     "BadStoreURL",
     "Cancelled",
+    "CannotResolve",
     "CannotShip",
     "CannotStart",
     "DamagedObject",
+    "EnvironmentTooLarge",
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",
+    "MissingModule",
+    "NoWheel",
     "ObjectMissing",
     "RemoteError",
     "StoreDenied",
@@ -76,6 +97,7 @@ __all__ = [
     "VersionMismatch",
     "WorkerLost",
     "WrensError",
+    "WrongPython",
 ]
 
 for _name in __all__:

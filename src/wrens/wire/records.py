@@ -86,6 +86,8 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     """Digest of the function that each worker calls first, or empty."""
     packing: PackingRule | None = None
     backup: BackupRule | None = None
+    environment: str = ""
+    """Digest of the packages that its first batches run with, or empty; each batch's own is in its page."""
 
 
 class Row(Struct, frozen=True, array_like=True):
@@ -98,6 +100,8 @@ class Row(Struct, frozen=True, array_like=True):
     call: Call
     offset: int
     length: int
+    environment: str = ""
+    """Digest of the packages that workers need for it, or empty."""
 
 
 class Page(Struct, frozen=True):
@@ -224,6 +228,8 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
     look_first: bool = False
     stop_at: float | None = None
     """Seconds since 1970 by which the worker must have committed, on a backend that ends it then."""
+    environment: str = ""
+    """Digest of the packages that must be importable before anything is unpickled, or empty."""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):
@@ -286,3 +292,24 @@ class ValueRef(Struct, frozen=True):
 
     store: str
     digest: str
+
+
+class EnvironmentRecord(Struct, frozen=True):
+    """The head of an environment: packages for workers that have none; a zip of their files follows it.
+
+    ``platform`` is one such as ``"x86_64-manylinux_2_34"``. ``packages`` are ``name==version``, ``modules``
+    the names that can be imported. ``nbytes`` is what the files take up on a disk.
+    """
+
+    v: int
+    python: str
+    platform: str
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    nbytes: int
+
+
+class EnvironmentUse(Struct, frozen=True):
+    """When a client last relied on an environment, in seconds since 1970. Stored as JSON, and overwritten."""
+
+    at: float
