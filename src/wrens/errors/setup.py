@@ -156,7 +156,9 @@ class EnvironmentTooLarge(BadEnvironment):
         where: Whose limit it is.
     """
 
-    def __init__(self, nbytes: int, limit: int, biggest: tuple[str, ...] = (), where: str = "") -> None:
+    def __init__(
+        self, nbytes: int = 0, limit: int = 0, biggest: tuple[str, ...] = (), where: str = ""
+    ) -> None:
         super().__init__(nbytes, limit, biggest, where)
         self.nbytes, self.limit, self.biggest, self.where = nbytes, limit, biggest, where
 
