@@ -130,7 +130,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert re.search(rf"`(?:wrens\.)?{name}\b", text_of("README.md", *REFERENCE))
 
 
-PARTS = [wrens.Options, wrens.Retry, wrens.Packing, wrens.Backup, wrens.Resources]
+PARTS = [wrens.Options, wrens.Retry, wrens.Packing, wrens.Backup, wrens.Resources, wrens.Environment]
 FIELDS = [(part, field.name) for part in PARTS for field in fields(part)]
 
 

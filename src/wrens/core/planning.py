@@ -46,6 +46,10 @@ INLINE_ROOM = 4096
 """What an invocation needs beside its inline inputs."""
 
 
+Environment = Callable[[Shipment, frozenset[str]], str]
+"""Returns the digest of the packages that a function needs, with the modules that its inputs refer to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive tasks of one function that shall be a batch."""
@@ -79,6 +83,7 @@ class JobWriter:
         driver: Id of the driver.
         clock: Tells the time for the manifest.
         initializer: Digest of the function that each worker calls first, or empty.
+        environment: Finds the packages for a function and for the modules that its inputs refer to.
 
     Raises:
         BadOption: if a job of this name exists already; nothing of it is changed.
@@ -95,6 +100,7 @@ class JobWriter:
         driver: str,
         clock: Clock,
         initializer: str = "",
+        environment: Environment = lambda _, __: "",
     ) -> None:
         self.job_id = job_id
         self.tasks = self.nbytes = 0
@@ -106,6 +112,7 @@ class JobWriter:
         self._driver = driver
         self._clock = clock
         self._initializer = initializer
+        self._environment = environment
         self._pages = 0
         self._batches = 0
         self._lock = threading.Lock()
@@ -115,11 +122,12 @@ class JobWriter:
         """Whether the job's data stays when its executor closes."""
         return self._options.keep or self._options.name is not None
 
-    def open(self, *, kind: Literal["map", "submit"], function: str, backend: str) -> None:
-        """Write the manifest.
+    def open(self, *, kind: Literal["map", "submit"], shipment: Shipment, backend: str) -> None:
+        """Write the manifest, when the packages that the first function needs are there.
 
         Raises:
             BadOption: if a job with this id exists already.
+            BadEnvironment: if these packages cannot be had.
         """
         options = self._options
         manifest = Manifest(
@@ -127,7 +135,7 @@ class JobWriter:
             job=self.job_id,
             name=options.name,
             kind=kind,
-            function=function,
+            function=shipment.name,
             backend=backend,
             keep=self.kept,
             policy=self._rules.policy,
@@ -141,6 +149,7 @@ class JobWriter:
             initializer=self._initializer,
             packing=PackingRule(**asdict(options.packing)),
             backup=None if options.backup is None else BackupRule(**asdict(options.backup)),
+            environment=self._environment(shipment, frozenset()),
         )
         try:
             self._store.put(keys.manifest(self.job_id), envelope.to_json(manifest))
@@ -211,6 +220,7 @@ class JobWriter:
             call=chunk.call,
             offset=parts.nbytes,
             length=packed.nbytes,
+            environment=self._environment(chunk.shipment, packed.modules),
         )
         self._batches += 1
         self.tasks += count
