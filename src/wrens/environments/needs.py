@@ -14,7 +14,8 @@ from pathlib import Path
 from wrens.serialize.imports import imports_at_run
 from wrens.serialize.origins import ORIGINS, Place
 
-_OURS = frozenset({"wrens", "__main__", "__mp_main__", "builtins"})
+_OURS = frozenset({"wrens", "cloudpickle", "__main__", "__mp_main__", "builtins"})
+"""Pickles of functions refer to cloudpickle, which no worker is without."""
 
 
 def is_builtin(name: str) -> bool:

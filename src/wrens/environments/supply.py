@@ -201,6 +201,8 @@ class Supply:
             return self._made[wish]
         began = self._clock.now()
         memory = remembered.recall(wish) if wish else None
+        if memory is not None:
+            self._mark_used(memory.digest)  # first: whoever cleans up must not take it for forgotten
         cached = memory is not None and self._is_stored(memory.digest)
         if memory is None or not cached:
             self._tell(lambda at: events.EnvironmentWanted(packages, at))
@@ -212,7 +214,6 @@ class Supply:
                 raise
             if wish:
                 remembered.remember(wish, memory)
-        self._mark_used(memory.digest)
         self._made[wish] = memory
         built, seconds = memory, self._clock.now() - began
         self._tell(
@@ -231,7 +232,7 @@ class Supply:
             fill(Installer(self._platform), folder)
             building.without(folder, self._platform.provided)
             built = building.build(folder, self._platform)
-        self._mark_used(built.digest)  # before it is there: whoever cleans up must not take it for forgotten
+        self._mark_used(built.digest)
         if not self._is_stored(built.digest):
             with contextlib.suppress(AlreadyExists):
                 self._store.put(keys.environment(built.digest), built.buffers)
