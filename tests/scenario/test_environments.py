@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uv
 from bare import Bare, BareBackend, platform
 
 import wrens
@@ -172,9 +174,27 @@ def test_requirements_are_taken_as_they_are_asked_for(opened: Opened) -> None:
         assert ex.submit(what).result() == "1.15.0"
 
 
-def test_a_lock_file_is_taken_as_it_is(opened: Opened, tmp_path: Path) -> None:
-    lock = tmp_path / "requirements.txt"
-    lock.write_text("six==1.15.0  # why not\n")
+PROJECT = """
+[project]
+name = "wings"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["six==1.15.0"]
+[dependency-groups]
+dev = ["iniconfig"]
+"""
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pylock.toml", "uv.lock"])
+def test_a_lock_file_is_taken_as_it_is(opened: Opened, tmp_path: Path, name: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    words = {
+        "requirements.txt": ["pip", "compile", "--generate-hashes", "-o", name, "pyproject.toml"],
+        "pylock.toml": ["pip", "compile", "--format", "pylock.toml", "-o", name, "pyproject.toml"],
+        "uv.lock": ["lock"],
+    }[name]
+    subprocess.run([uv.find_uv_bin(), *words, "--quiet"], cwd=tmp_path, check=True, capture_output=True)
+    lock = tmp_path / name
 
     def what() -> str:
         import six
@@ -270,6 +290,16 @@ def test_more_than_the_disk_holds_is_refused_with_the_largest(
     ex = opened(backend=small)
     with pytest.raises(wrens.errors.EnvironmentTooLarge, match=r"room for 10 MB\n.*numpy \(\d+ MB\)"):
         ex.submit(work)
+
+
+def test_a_lock_whose_wheel_was_exchanged_is_refused(opened: Opened, tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"six==1.15.0 --hash=sha256:{'0' * 64}\n")
+    with (
+        opened(environment=wrens.Environment(lock=lock)) as ex,
+        pytest.raises(BadEnvironment, match="Hash mismatch"),
+    ):
+        ex.submit(abs, -1)
 
 
 def test_one_function_that_cannot_have_its_packages_harms_no_other(opened: Opened) -> None:

@@ -73,21 +73,17 @@ class Session(Driving):
         check_python(backend)
         driver_id = keys.new_id().rpartition("-")[2]
         self.shipper = Shipper(owner=driver_id)
-        first: Shipment | None = None
-        if initializer is not None:
-            fn, args = initializer
-            first = self.shipper.function(_Bound(fn, args), what=f"the initializer {named(fn)}")
-            upload(store, self.shipper)
+        first = Shipment("", "") if initializer is None else self._ship_first(*initializer)
         self.driver = Driver(
             store,
             backend,
             clock=self.clock,
             driver_id=driver_id,
-            initializer="" if first is None else first.digest,
+            initializer=first.digest,
             observers=observers,
         )
         self._packages = Packages(backend, store, clock=self.clock, tell=self.driver.signs.tell)
-        self._packages.always(frozenset() if first is None else first.modules)
+        self._packages.always(first.modules)
         self.driver.untidy = lambda: len(self._trash)
         self.driver.tidy = self._tidy
         self.driver.on_exit = self._clean_up
@@ -104,6 +100,12 @@ class Session(Driving):
         self._made: dict[str, bool] = {}
         self._trash: deque[str] = deque()
         self._values: list[str] = []
+
+    def _ship_first(self, fn: Callable[..., object], args: tuple[Any, ...]) -> Shipment:
+        """Store the initializer at once, so that it is refused at once if it cannot be pickled."""
+        shipment = self.shipper.function(_Bound(fn, args), what=f"the initializer {named(fn)}")
+        upload(self.store, self.shipper)
+        return shipment
 
     # --- functions ---
 
