@@ -254,7 +254,7 @@ def test_a_default_that_others_can_write_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     monkeypatch.delenv("WRENS_STORE", raising=False)
-    monkeypatch.setattr(opening, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(opening, "cache_home", lambda: tmp_path)
     (tmp_path / "wrens").mkdir()
     (tmp_path / "wrens").chmod(mode)
     with pytest.raises(StoreDenied, match="chmod 700"):
@@ -263,7 +263,7 @@ def test_a_default_that_others_can_write_is_refused(
 
 def test_a_default_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WRENS_STORE", raising=False)
-    monkeypatch.setattr(opening, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(opening, "cache_home", lambda: tmp_path)
     monkeypatch.setattr(opening.os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(StoreDenied, match="belongs to user") as caught:
         default_store_url()

@@ -29,6 +29,7 @@ class Source:
     inline: bytes = b""
     made: str = ""
     digest: bytes = b""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

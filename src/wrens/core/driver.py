@@ -289,6 +289,7 @@ class Driver(Loop):
             tries=batch.tries,
             losses=batch.losses,
             look_first=launch.look_first,
+            environment=source.environment,
         )
 
     def _perform(self, commands: Iterable[Command]) -> None:

@@ -46,6 +46,10 @@ INLINE_ROOM = 4096
 """What an invocation needs beside its inline inputs."""
 
 
+Environment = Callable[[Shipment, frozenset[str]], str]
+"""Returns the digest of the packages that a function needs, with the modules that its inputs refer to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive tasks of one function that shall be a batch."""
@@ -79,6 +83,7 @@ class JobWriter:
         driver: Id of the driver.
         clock: Tells the time for the manifest.
         initializer: Digest of the function that each worker calls first, or empty.
+        environment: Finds the packages for a function and for the modules that its inputs refer to.
 
     Raises:
         BadOption: if a job of this name exists already; nothing of it is changed.
@@ -95,6 +100,7 @@ class JobWriter:
         driver: str,
         clock: Clock,
         initializer: str = "",
+        environment: Environment = lambda _, __: "",
     ) -> None:
         self.job_id = job_id
         self.tasks = self.nbytes = 0
@@ -107,6 +113,7 @@ class JobWriter:
         self._driver = driver
         self._clock = clock
         self._initializer = initializer
+        self._environment = environment
         self._pages = 0
         self._batches = 0
         self._lock = threading.Lock()
@@ -116,11 +123,12 @@ class JobWriter:
         """Whether the job's data stays when its executor closes."""
         return self._options.keep or self._options.name is not None
 
-    def open(self, *, kind: Literal["map", "submit"], function: str, backend: str) -> None:
-        """Write the manifest.
+    def open(self, *, kind: Literal["map", "submit"], shipment: Shipment, backend: str) -> None:
+        """Write the manifest, when the packages that the first function needs are there.
 
         Raises:
             BadOption: if a job with this id exists already.
+            BadEnvironment: if these packages cannot be had.
         """
         options = self._options
         manifest = Manifest(
@@ -128,7 +136,7 @@ class JobWriter:
             job=self.job_id,
             name=options.name,
             kind=kind,
-            function=function,
+            function=shipment.name,
             backend=backend,
             keep=self.kept,
             policy=self._rules.policy,
@@ -143,6 +151,7 @@ class JobWriter:
             packing=PackingRule(**asdict(options.packing)),
             backup=None if options.backup is None else BackupRule(**asdict(options.backup)),
             made=self.made,
+            environment=self._environment(shipment, frozenset()),
         )
         try:
             self._store.put(keys.manifest(self.job_id), envelope.to_json(manifest))
@@ -216,6 +225,7 @@ class JobWriter:
             offset=parts.nbytes,
             length=packed.nbytes,
             digest=self._digest(packed.buffers),
+            environment=self._environment(chunk.shipment, packed.modules),
         )
         self._batches += 1
         self.tasks += count
@@ -342,6 +352,7 @@ def batches_of(
                 inline=inline.get(row.batch, b""),
                 made=page.made,
                 digest=row.digest,
+                environment=row.environment,
             ),
             rules=job_rules,
             adopted=adopted,

@@ -53,7 +53,7 @@ class SubmitQueue:
         options: Options,
         *,
         ship: Callable[[Callable[..., Any]], Shipment],
-        open_job: Callable[[str], tuple[Job[Any], JobWriter]],
+        open_job: Callable[[Shipment], tuple[Job[Any], JobWriter]],
         wake: Callable[[], None],
     ) -> None:
         self._driver = driver
@@ -218,7 +218,7 @@ class SubmitQueue:
     def _store(self, chunks: list[Chunk], taken: list[_Call]) -> None:
         try:
             if self._made is None:
-                self._made = self._open_job(chunks[0].shipment.name)
+                self._made = self._open_job(chunks[0].shipment)
             job, writer = self._made
             self._driver.know(job)
             first = writer.tasks

@@ -256,7 +256,7 @@ def default_store_url() -> str:
     chosen = os.environ.get("WRENS_STORE")
     if chosen:
         return chosen
-    root = _cache() / "wrens"
+    root = cache_home() / "wrens"
     url = root.as_uri()
     advice = "Set WRENS_STORE to a directory of your own, or pass store=."
     try:
@@ -274,7 +274,8 @@ def default_store_url() -> str:
     return url
 
 
-def _cache() -> Path:
+def cache_home() -> Path:
+    """Return the user's directory for what can be made anew."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser()
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))

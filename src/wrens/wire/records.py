@@ -88,6 +88,8 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     backup: BackupRule | None = None
     made: str = ""
     """Tells this job from earlier ones of the same name: 8 random digits, which all its records repeat."""
+    environment: str = ""
+    """Digest of the packages that its first batches run with, or empty; each batch's own is in its page."""
 
 
 class Row(Struct, frozen=True, array_like=True):
@@ -105,6 +107,8 @@ class Row(Struct, frozen=True, array_like=True):
     offset: int
     length: int
     digest: bytes = b""
+    environment: str = ""
+    """Digest of the packages that workers need for it, or empty."""
 
 
 class Page(Struct, frozen=True, omit_defaults=True):
@@ -241,6 +245,8 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
     """As in the job's manifest."""
     digest: bytes = b""
     """That of the root batch's pack, where the store is signed."""
+    environment: str = ""
+    """Digest of the packages that must be importable before anything is unpickled, or empty."""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):
@@ -304,3 +310,24 @@ class ValueRef(Struct, frozen=True):
 
     store: str
     digest: str
+
+
+class EnvironmentRecord(Struct, frozen=True):
+    """The head of an environment: packages for workers that have none; a zip of their files follows it.
+
+    ``platform`` is one such as ``"x86_64-manylinux_2_34"``. ``packages`` are ``name==version``, ``modules``
+    the names that can be imported. ``nbytes`` is what the files take up on a disk.
+    """
+
+    v: int
+    python: str
+    platform: str
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    nbytes: int
+
+
+class EnvironmentUse(Struct, frozen=True):
+    """When a client last relied on an environment, in seconds since 1970. Stored as JSON, and overwritten."""
+
+    at: float
