@@ -53,10 +53,10 @@ def measure(system: str, where: str) -> list[Reading]:
 
 def _client(folder: Path, url: str) -> Reading:
     """Build and store the packages, and have them found by a second client."""
-    from wrens.backends.base import Platform
     from wrens.clock import SystemClock
     from wrens.environments import building
     from wrens.environments.installer import Installer
+    from wrens.environments.platform import Platform
     from wrens.environments.supply import Supply
     from wrens.environments.wanted import Environment
     from wrens.serialize import Shipper

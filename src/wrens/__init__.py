@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wrens.version import __version__  # noqa: F401 - where everybody looks for it
 
 if TYPE_CHECKING:
     from wrens.core.attach import attach as attach

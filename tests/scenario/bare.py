@@ -19,7 +19,8 @@ import msgspec
 import uv
 
 import wrens
-from wrens.backends.base import Committed, Limits, Lost, Notice, Platform
+from wrens.backends.base import Committed, Limits, Lost, Notice
+from wrens.environments.platform import Platform
 from wrens.wire.records import Invocation, Loss
 
 PROVIDED = ("cloudpickle", "msgspec", "obstore")

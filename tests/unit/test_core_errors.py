@@ -32,6 +32,7 @@ FACTS: dict[str, tuple[Any, ...]] = {
     "BadSignature": ("jobs/j/end", "s3://lab", "it carries no signature", "Look who writes.", "worker 7"),
     "BadSigningKey": ("the variable", "is not 64 hexadecimal digits", "'wrens key' prints one."),
     "ForeignRecord": ("jobs/j/end", "s3://lab", "0a1b2c3d", "4e5f6071"),
+    "BackendError": ("lambda", "there is no function wrens-py311", "ResourceNotFoundException", "Make it."),
     "BadEnvironment": ("no packages",),
     "MissingModule": ("scipy", "the function fit", "the environment that was asked for"),
     "WrongPython": ("3.12", "3.11", "lambda"),

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import wrens
-from wrens.backends.base import Platform
 from wrens.environments import building, indexes
 from wrens.environments.installed import Distribution, Installed
 from wrens.environments.needs import Imports
+from wrens.environments.platform import Platform
 from wrens.errors import BadOption, DamagedObject, EnvironmentTooLarge, ObjectMissing, VersionMismatch
 from wrens.serialize import Shipper
 from wrens.serialize.imports import certain_imports, imports_at_run

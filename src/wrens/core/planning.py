@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wrens import __version__
 from wrens.clock import Clock
 from wrens.core.batches import Batch, Rules, Source
 from wrens.core.chaining import FailedInput
@@ -24,6 +23,7 @@ from wrens.core.policy import Options
 from wrens.errors import AlreadyExists, BadOption, CannotShip, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
 from wrens.store.port import Buffer, Store, is_signed
+from wrens.version import __version__
 from wrens.wire import envelope, keys
 from wrens.wire.records import (
     VERSION,

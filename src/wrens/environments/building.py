@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrens.backends.base import Platform
 from wrens.environments.installed import Distribution, canonical
+from wrens.environments.platform import Platform
 from wrens.errors import EnvironmentTooLarge
 from wrens.wire import envelope, keys
 from wrens.wire.envelope import Buffer

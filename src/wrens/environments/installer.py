@@ -15,8 +15,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from wrens.backends.base import Platform
 from wrens.environments.indexes import passed_on
+from wrens.environments.platform import Platform
 from wrens.errors import BadEnvironment, CannotResolve, NoWheel
 
 LIMIT_S = 900.0
@@ -38,15 +38,7 @@ class Installer:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        try:
-            import uv
-
-            self._uv = uv.find_uv_bin()
-        except (ImportError, FileNotFoundError):
-            raise BadEnvironment(
-                "packages for workers are put together by uv, which is not installed: pip install 'wrens[aws]'"
-            ) from None
-        self._variables = {**os.environ, **passed_on(os.environ)}
+        program()  # so that it is missed at once
         self._for = (
             *("--python-platform", platform.tag, "--python-version", platform.python),
             *("--python", sys.executable, "--only-binary", ":all:", "--quiet", "--no-progress"),
@@ -120,15 +112,7 @@ class Installer:
 
     def _run(self, *words: str, wanted: Sequence[str]) -> str:
         try:
-            done = subprocess.run(
-                [self._uv, *words],
-                env=self._variables,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_S,
-                check=False,
-            )
+            done = start(*words)
         except subprocess.TimeoutExpired:
             said = f"uv did not end within {LIMIT_S:g} s"
             raise CannotResolve(tuple(wanted), self._platform.tag, said) from None
@@ -142,6 +126,40 @@ class Installer:
         if lacking:
             raise NoWheel(lacking, f"{self._platform.tag} and Python {self._platform.python}", said)
         raise CannotResolve(tuple(wanted), self._platform.tag, said)
+
+
+def program() -> str:
+    """Return the path of uv.
+
+    Raises:
+        BadEnvironment: if it is not installed.
+    """
+    try:
+        import uv
+
+        return str(uv.find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        raise BadEnvironment(
+            "packages for workers are put together by uv, which is not installed: pip install 'wrens[aws]'"
+        ) from None
+
+
+def start(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run uv with these words, and return how it ended and what it said; it asks the index that pip would ask.
+
+    Raises:
+        BadEnvironment: if it is not installed.
+        subprocess.TimeoutExpired: if it takes longer than ``LIMIT_S``.
+    """
+    return subprocess.run(
+        [program(), *words],
+        env={**os.environ, **passed_on(os.environ)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
 
 
 def shortened(text: str) -> str:

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wrens import events
-from wrens.backends.base import Platform
 from wrens.clock import Clock
 from wrens.environments import building, remembered
 from wrens.environments.installed import Distribution, Installed, split
 from wrens.environments.installer import Installer
 from wrens.environments.needs import Imports, is_builtin
+from wrens.environments.platform import Platform
 from wrens.environments.remembered import Memory
 from wrens.environments.wanted import Environment
 from wrens.errors import AlreadyExists, CannotResolve, MissingModule, NoWheel, ObjectMissing, StoreError

@@ -22,6 +22,9 @@
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   ├── InitializerFailed (BrokenExecutor)
+    │   ├── ServiceError                      a cloud service refused a request
+    │   ├── NotOurs                           something of this name was not made by wrens
+    │   ├── CannotDeploy                      what workers need cannot be built or put in place
     │   └── BadEnvironment                    the packages that a function needs cannot be given to workers
     │       ├── MissingModule (ImportError)   imported, and not installed here
     │       ├── WrongPython                   the workers have another minor version
@@ -55,12 +58,15 @@ from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTime
 from wrens.errors.setup import (
     BackendError,
     BadEnvironment,
+    CannotDeploy,
     CannotResolve,
     CannotStart,
     EnvironmentTooLarge,
     InitializerFailed,
     MissingModule,
+    NotOurs,
     NoWheel,
+    ServiceError,
     VersionMismatch,
     WrongPython,
 )
@@ -88,6 +94,7 @@ __all__ = [
     "BadSigningKey",
     "BadStoreURL",
     "Cancelled",
+    "CannotDeploy",
     "CannotResolve",
     "CannotShip",
     "CannotStart",
@@ -100,9 +107,11 @@ __all__ = [
     "MissingModule",
     "NoPutIfAbsent",
     "NoWheel",
+    "NotOurs",
     "ObjectMissing",
     "ObjectTooLarge",
     "RemoteError",
+    "ServiceError",
     "StoreDenied",
     "StoreError",
     "StoreFull",

@@ -12,6 +12,8 @@
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
     probe                                what a bucket is tried with before work begins
+    deployments/<digest>                 code on its way to a service that takes it from here; then deleted
+    trials/<id>                          written, read and deleted by 'wrens doctor'
 
 Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
 number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
@@ -144,6 +146,16 @@ def upload(upload_id: str) -> str:
 def driver(driver_id: str) -> str:
     """Key of a driver's sign of life."""
     return f"drivers/{driver_id}"
+
+
+def deployment(digest: str) -> str:
+    """Key of code that is to be deployed."""
+    return f"deployments/{digest}"
+
+
+def trial(trial_id: str) -> str:
+    """Key of an object that somebody writes to see whether that works."""
+    return f"trials/{trial_id}"
 
 
 def job(job_id: str) -> str:
