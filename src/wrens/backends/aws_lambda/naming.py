@@ -28,6 +28,12 @@ FUNCTION_VARIABLE = "WRENS_LAMBDA_FUNCTION"
 """The environment variable that names the function to use, in the place of the default."""
 PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 """The Pythons that Lambda offers and wrens runs on."""
+# Python 3.11 still runs on Amazon Linux 2, the others on Amazon Linux 2023.
+GLIBC = {(3, 11): 26}
+"""The minor version of glibc 2 that a Python has in Lambda, where it is not the newest."""
+NEWEST_GLIBC = 34
+WORKER_HAS = frozenset({"wrens", "cloudpickle", "msgspec", "obstore"})
+"""The packages of a function's own code: what a worker imports. What these need comes with them."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
@@ -66,8 +72,14 @@ def default_function(name: str = "") -> str:
 
 
 def chosen_function() -> str:
-    """Return the function that is used when none is named: ``WRENS_LAMBDA_FUNCTION``, or the default."""
-    return os.environ.get(FUNCTION_VARIABLE) or default_function()
+    """Return the function that is used when none is named.
+
+    It is ``WRENS_LAMBDA_FUNCTION``, or inside a function that very one, or the one that ``wrens deploy aws`` makes
+    for this Python.
+    """
+    return (
+        os.environ.get(FUNCTION_VARIABLE) or os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or default_function()
+    )
 
 
 def runtime() -> str:
