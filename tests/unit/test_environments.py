@@ -143,11 +143,19 @@ def test_what_came_from_a_folder_is_known_and_copied(tmp_path: Path) -> None:
 
     site = packages(tmp_path / "site", name="mine")
     info = site / "mine-1.0.dist-info"
-    (info / "direct_url.json").write_text('{"url": "file:///home/me/mine", "dir_info": {}}')
+    (info / "direct_url.json").write_text(f'{{"url": "{tmp_path.as_uri()}", "dir_info": {{}}}}')
     each = Distribution(Found.at(info))
-    assert (each.origin, each.pure) == ("file:///home/me/mine", True)
+    assert (each.origin, each.pure) == (tmp_path.as_uri(), True)
     building.add_copied(each, tmp_path / "copy")
     assert (tmp_path / "copy" / "mine" / "data.bin").stat().st_size == 10_000
+
+
+def test_what_others_have_built_in_a_folder_of_theirs_is_taken_from_an_index(tmp_path: Path) -> None:
+    from importlib.metadata import Distribution as Found
+
+    info = packages(tmp_path / "site", name="mine") / "mine-1.0.dist-info"
+    (info / "direct_url.json").write_text('{"url": "file:///croot/mine_1234/work", "dir_info": {}}')
+    assert Distribution(Found.at(info)).origin == ""
 
 
 # --- what the user asks for --------------------------------------------------------------------------
