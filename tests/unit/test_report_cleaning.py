@@ -264,6 +264,13 @@ def test_only_the_prefixes_of_wrens_are_listed(
     delete(watched, used[0], now=now)
     assert listed
     assert all(
-        prefix.startswith(("jobs/", "functions/", "values/", "environments/", "drivers/"))
+        prefix.startswith(("jobs/", "functions/", "values/", "environments/", "drivers/", "uploads/"))
         for prefix in listed
     )
+
+
+def test_uploads_that_never_arrived_are_swept_after_a_day(store: Store, now: float) -> None:
+    old, young = f"{int(now) - 100_000:08x}-00000000", f"{int(now) - 3600:08x}-00000000"
+    for name in (old, young, "another-name"):
+        store.put(keys.upload(name), b"a part of a large object")
+    assert sweep(store, now=now).uploads == (keys.upload(old),)

@@ -55,9 +55,9 @@ def clean(
     if swept.reason:
         note(f"kept all functions, shared values and packages: {swept.reason}")
     if not dry_run:
-        opened.delete([*swept.keys, *swept.signs])
-    objects = sum(one.objects for one in gone) + len(swept.keys)
-    sizes = [one.nbytes for one in gone] + [swept.nbytes if swept.keys else 0]
+        opened.delete([*swept.keys, *swept.signs, *swept.uploads])
+    objects = sum(one.objects for one in gone) + len(swept.keys) + len(swept.uploads)
+    sizes = [one.nbytes for one in gone] + [swept.nbytes if swept.keys else 0] + [None] * len(swept.uploads)
     known = [size for size in sizes if size is not None]
     total = f", {texts.size(sum(known))}" if len(known) == len(sizes) else ""
     data(

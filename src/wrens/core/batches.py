@@ -27,6 +27,8 @@ class Source:
     length: int
     origin: int
     inline: bytes = b""
+    made: str = ""
+    digest: bytes = b""
     environment: str = ""
 
 

@@ -23,7 +23,7 @@ from wrens.core.chaining import FailedInput
 from wrens.core.policy import Options
 from wrens.errors import AlreadyExists, BadOption, CannotShip, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
-from wrens.store.port import Buffer, Store
+from wrens.store.port import Buffer, Store, is_signed
 from wrens.wire import envelope, keys
 from wrens.wire.records import (
     VERSION,
@@ -104,6 +104,7 @@ class JobWriter:
     ) -> None:
         self.job_id = job_id
         self.tasks = self.nbytes = 0
+        self.made = keys.new_mark()
         self._store = store
         self._shipper = shipper
         self._options = options
@@ -149,6 +150,7 @@ class JobWriter:
             initializer=self._initializer,
             packing=PackingRule(**asdict(options.packing)),
             backup=None if options.backup is None else BackupRule(**asdict(options.backup)),
+            made=self.made,
             environment=self._environment(shipment, frozenset()),
         )
         try:
@@ -196,7 +198,9 @@ class JobWriter:
     def end(self, failure: BaseException | None = None) -> None:
         """Say that no more pages will come; ``failure`` is what the user's input raised, if it did."""
         text = None if failure is None else describe_failure(failure)
-        end = End(v=VERSION, job=self.job_id, pages=self._pages, tasks=self.tasks, failure=text)
+        end = End(
+            v=VERSION, job=self.job_id, pages=self._pages, tasks=self.tasks, failure=text, made=self.made
+        )
         put_content(self._store, keys.end(self.job_id), [envelope.to_json(end)])
 
     # --- inside ---
@@ -220,6 +224,7 @@ class JobWriter:
             call=chunk.call,
             offset=parts.nbytes,
             length=packed.nbytes,
+            digest=self._digest(packed.buffers),
             environment=self._environment(chunk.shipment, packed.modules),
         )
         self._batches += 1
@@ -256,11 +261,20 @@ class JobWriter:
             count=1,
             failures=((row.start, failure),),
             where="driver",
+            made=self.made,
         )
         self._store.put(keys.verdict(self.job_id, row.batch), envelope.seal(verdict))
 
+    def _digest(self, buffers: Sequence[Buffer]) -> bytes:
+        """Return by what a worker shall know these inputs, which it reads without the rest of their page."""
+        if not is_signed(self._store):
+            return b""
+        from wrens.store.signed import digest_of
+
+        return digest_of(buffers)
+
     def _draft(self, parts: _Parts) -> Draft:
-        page = Page(VERSION, self.job_id, self._pages, self._driver, tuple(parts.rows))
+        page = Page(VERSION, self.job_id, self._pages, self._driver, tuple(parts.rows), self.made)
         self._pages += 1
         buffers = envelope.seal(page, parts.buffers)
         body = memoryview(buffers[0]).nbytes
@@ -336,6 +350,8 @@ def batches_of(
                 length=row.length,
                 origin=row.start,
                 inline=inline.get(row.batch, b""),
+                made=page.made,
+                digest=row.digest,
                 environment=row.environment,
             ),
             rules=job_rules,

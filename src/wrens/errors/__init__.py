@@ -14,9 +14,12 @@
     │   │   ├── AlreadyExists (FileExistsError)   put-if-absent found another object
     │   │   ├── UncertainWrite                it may have been written, and reading back did not tell
     │   │   ├── StoreDenied (PermissionError)
+    │   │   ├── NoPutIfAbsent                 the service cannot be a driver's store
+    │   │   ├── ObjectTooLarge                more than the service takes as one object
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   ├── InitializerFailed (BrokenExecutor)
     │   └── BadEnvironment                    the packages that a function needs cannot be given to workers
@@ -25,6 +28,10 @@
     │       ├── CannotResolve                 no set of versions does, or they cannot be had
     │       │   └── NoWheel                   a package that cannot be had for the workers' platform
     │       └── EnvironmentTooLarge           for the workers' disk
+    ├── look who writes to the store
+    │   ├── BadSignature                      an object that nobody with the signing key has written so
+    │   ├── BadSigningKey                     the key is missing, malformed, or no secret
+    │   └── ForeignRecord                     a record of another job of the same name
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
@@ -46,6 +53,7 @@ from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
+    BackendError,
     BadEnvironment,
     CannotResolve,
     CannotStart,
@@ -60,18 +68,24 @@ from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
     DamagedObject,
+    NoPutIfAbsent,
     ObjectMissing,
+    ObjectTooLarge,
     StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
     UncertainWrite,
 )
+from wrens.errors.trust import BadSignature, BadSigningKey, ForeignRecord
 
 __all__ = [
     "AlreadyExists",
+    "BackendError",
     "BadEnvironment",
     "BadOption",
+    "BadSignature",
+    "BadSigningKey",
     "BadStoreURL",
     "Cancelled",
     "CannotResolve",
@@ -79,12 +93,15 @@ __all__ = [
     "CannotStart",
     "DamagedObject",
     "EnvironmentTooLarge",
+    "ForeignRecord",
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",
     "MissingModule",
+    "NoPutIfAbsent",
     "NoWheel",
     "ObjectMissing",
+    "ObjectTooLarge",
     "RemoteError",
     "StoreDenied",
     "StoreError",

@@ -10,28 +10,35 @@ bucket that holds other things too. Prints nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from wrens.core import reading
-from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
+from wrens.errors import (
+    BadOption,
+    BadSignature,
+    DamagedObject,
+    ForeignRecord,
+    ObjectMissing,
+    UnknownJob,
+    VersionMismatch,
+)
 from wrens.report import texts
 from wrens.report.summary import ALIVE_S, read_all, read_beats, summarize
-from wrens.store.port import Store
+from wrens.store.port import Store, raw_range
 from wrens.wire import envelope, keys
 from wrens.wire.records import EnvironmentUse
 
 QUIET_S = 3600.0
 """A job that is not complete and gave a sign of life within this time may still be somebody's."""
+UPLOADED_S = 86400.0
+"""A large object that has been on its way for so long was given up: a slow line needs hours, not days."""
 UNUSED_S = 7 * 86_400.0
 """Packages that no job refers to are kept for so long after somebody relied on them: they are built anew slowly."""
 SLICE = 16 * 2**20
 """How much of an object is searched at a time."""
-
-_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,8 @@ class Chosen:
     Args:
         job: Its id.
         state: As :mod:`wrens.report.summary` has it; ``"remains"`` of one that was deleted in part,
-            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them.
+            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them,
+            ``"not trusted"`` when their signatures are not valid or they are not all of one job.
         made_at: Seconds since 1970; 0 when not known.
         objects: How many objects it has.
         nbytes: How many bytes these have; ``None`` when the store does not tell.
@@ -71,12 +79,14 @@ class Sweep:
         nbytes: How many bytes they have; ``None`` when the store does not tell.
         signs: Signs of life of drivers that have long been silent.
         reason: Why nothing was looked for.
+        uploads: Large objects that never arrived at their key, because whoever wrote them was killed.
     """
 
     keys: tuple[str, ...] = ()
     nbytes: int | None = None
     signs: tuple[str, ...] = ()
     reason: str = ""
+    uploads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +173,23 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
     A reference is the name of a content, as text: in a page's table for functions, inside of pickled inputs
     and closures for shared values, in a function's head for its modules. So the contents of pages, functions
     and values are searched for names of what there is, which finds every reference without unpickling
-    anything. A wrong hit keeps an object too many, which does no harm.
+    anything. A wrong hit keeps an object too many, which does no harm. Signatures are not checked here: who can
+    change a page so that less seems to be needed can delete it as well.
 
     Args:
         store: Where to look.
         now: The time, in seconds since 1970.
         without: Jobs that are to be taken for deleted already.
     """
+    uploads = tuple(
+        key
+        for key in store.list(keys.UPLOADS)
+        if now - (keys.made_at(keys.basename(key)) or now) > UPLOADED_S
+    )
+    return replace(_sweep(store, now, without), uploads=uploads)
+
+
+def _sweep(store: Store, now: float, without: Collection[str]) -> Sweep:
     seen = reading.drivers(store)
     signs = tuple(keys.driver(driver) for driver, at in seen.items() if now - at > QUIET_S)
     for driver, at in seen.items():
@@ -253,6 +273,8 @@ def _look(store: Store, job_id: str, now: float) -> _Found:
         state = "damaged"
     except VersionMismatch:
         state = "other version"
+    except (BadSignature, ForeignRecord):
+        state = "not trusted"
     except ObjectMissing:
         # Its own executor is deleting it at this moment.
         return _Found("running", now, now, complete=False)
@@ -267,9 +289,9 @@ def _made_at(store: Store, job_id: str, now: float) -> float:
     """Return when a job was made: as its manifest has it, else as its id says, else now."""
     try:
         return reading.read_manifest(store, job_id).made_at
-    except (UnknownJob, DamagedObject, VersionMismatch):
-        match = _ID.fullmatch(job_id)
-        return float(int(match.group(1), 16)) if match else now
+    except (UnknownJob, DamagedObject, VersionMismatch, BadSignature):
+        made_at = keys.made_at(job_id)
+        return now if made_at is None else made_at
 
 
 def _last_beat(store: Store, job_id: str) -> float:
@@ -297,7 +319,7 @@ def _names(store: Store, key: str) -> set[str]:
     found: set[str] = set()
     start = 0
     while True:
-        part = store.get(key, start=start, length=SLICE)
+        part = raw_range(store, key, start, SLICE)
         for name in (keys.CONTENT, keys.ENVIRONMENT):
             found.update(match.group().decode("ascii") for match in name.finditer(part))
         if len(part) < SLICE:

@@ -7,9 +7,11 @@
     jobs/<job>/manifest                  who made the job, with which options and versions
     jobs/<job>/pages/<n>                 a table of batches and their packed inputs
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
-    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss
+    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss; cancel, a word for the worker's host
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
+    uploads/<id>                         a large object on its way to its key
+    probe                                what a bucket is tried with before work begins
 
 Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
 number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
@@ -35,6 +37,7 @@ CONTENT = re.compile(rb"[0-9a-f]{32}-[0-9a-f]{8}")
 CONTENT_BYTES = 41
 """How long such a name is."""
 
+_MADE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 LONGEST_BATCH = 100
 """Characters of a batch's name; an attempt's adds its own part, and all must fit into a file's name."""
@@ -68,6 +71,25 @@ def new_id() -> str:
     17
     """
     return f"{int(time.time()):08x}-{os.urandom(4).hex()}"  # noqa: TID251 - an id, not a decision
+
+
+def made_at(name: str) -> float | None:
+    """Return when a name was made by :func:`new_id`, in seconds since 1970; ``None`` for other names.
+
+    >>> made_at("6b0297e2-cc1bd108")
+    1795332066.0
+    """
+    match = _MADE.fullmatch(name)
+    return float(int(match.group(1), 16)) if match else None
+
+
+def new_mark() -> str:
+    """Return 8 random hexadecimal digits, to tell a thing from others of the same name.
+
+    >>> len(new_mark())
+    8
+    """
+    return os.urandom(4).hex()
 
 
 def check_name(name: str) -> str:
@@ -110,6 +132,13 @@ ENVIRONMENT = re.compile(rb"[0-9a-f]{32}(?!-[0-9a-f]{8})")
 """The name of an environment, wherever it stands."""
 JOBS = "jobs/"
 DRIVERS = "drivers/"
+UPLOADS = "uploads/"
+PROBE = "probe"
+
+
+def upload(upload_id: str) -> str:
+    """Key under which a large object is put together, before it is copied to its own."""
+    return f"uploads/{upload_id}"
 
 
 def driver(driver_id: str) -> str:
@@ -185,6 +214,16 @@ def child(parent: str, index: int) -> str:
     if len(name) <= LONGEST_BATCH:
         return name
     return f"{parent.partition('.')[0]}.of-{digest(parent.encode())}.{index}"
+
+
+def going_on(attempt: str) -> str:
+    """Name the attempt as which a worker goes on with the first child of its batch.
+
+    >>> going_on("00000007.a1")
+    '00000007.0.a1'
+    """
+    batch, _, own = attempt.rpartition(".")
+    return f"{child(batch, 0)}.{own}"
 
 
 def basename(key: str) -> str:
