@@ -328,3 +328,13 @@ def test_a_folder_that_others_can_write_is_refused(store: Store, tmp_path: Path)
     (tmp_path / "root").chmod(0o777)
     with pytest.raises(PermissionError, match="where nobody else can write"):
         ready(store, digest, root=tmp_path / "root")
+
+
+def test_a_signed_store_changes_nothing_for_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRENS_SIGNING_KEY", "5" * 64)
+    signed = open_store("memory://environments?signed=yes")
+    digest = stored(signed, tmp_path / "made")
+    found = ready(signed, digest, root=tmp_path / "root")
+    assert Path(found.folder, "pkg", "data.bin").stat().st_size == 10_000
