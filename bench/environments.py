@@ -63,8 +63,8 @@ def _client(folder: Path, url: str) -> Reading:
     from wrens.store import open_store
     from wrens.wire import keys
 
-    libc = "manylinux_" + platform.libc_ver()[1].replace(".", "_")
-    target = Platform(f"{sys.version_info[0]}.{sys.version_info[1]}", platform.machine(), libc)
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    target = Platform(python, platform.machine(), "manylinux_2_28")
     store = open_store(url)
     reading: Reading = {}
 

@@ -46,12 +46,11 @@ sys.stdout.write(report.lost)
 """
 
 
-def platform(python: str = "", libc: str = "", **more: object) -> Platform:
+def platform(python: str = "", libc: str = "manylinux_2_28", **more: object) -> Platform:
     """Return the platform of this computer."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    glibc = "manylinux_" + machine.libc_ver()[1].replace(".", "_")
     provided = frozenset({"wrens", "typing-extensions", *PROVIDED})
-    return Platform(python or here, machine.machine(), libc or glibc, provided, **more)  # type: ignore[arg-type]
+    return Platform(python or here, machine.machine(), libc, provided, **more)  # type: ignore[arg-type]
 
 
 class Bare:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pytest
 import uv
 from bare import Bare, BareBackend, platform
+from packaging.version import Version
 
 import wrens
 from wrens import events
@@ -98,43 +98,43 @@ def test_a_function_needs_numpy_and_a_module_of_the_user_and_the_worker_has_neit
 def test_the_same_is_built_once_and_found_by_the_next_client(opened: Opened) -> None:
     seen: list[events.Event] = []
 
-    def total(n: int) -> int:
-        return int(np.arange(n).sum())
+    def newer(text: str) -> bool:
+        return Version(text) > Version("1.9")
 
     for _ in range(2):
         with opened(observers=[seen.append]) as ex:
-            assert ex.submit(total, 4).result() == 6
+            assert ex.submit(newer, "1.10").result()
     wanted = [event for event in seen if isinstance(event, events.EnvironmentWanted)]
     built = [event for event in seen if isinstance(event, events.EnvironmentBuilt)]
-    assert [len(event.packages) for event in wanted] == [1]
+    assert [event.packages for event in wanted] == [(f"packaging=={version('packaging')}",)]
     assert [event.cached for event in built] == [False, True]
     assert built[0].digest == built[1].digest
     assert built[1].seconds < built[0].seconds
 
 
-def test_what_only_an_input_needs_is_found(opened: Opened, tmp_path: Path) -> None:
-    def size(x: object) -> int:
-        return len(x)  # type: ignore[arg-type]
+def test_what_only_an_input_or_a_shared_value_needs_is_found(opened: Opened) -> None:
+    def text(x: object) -> str:
+        return str(x)
 
     with opened() as ex:
-        assert ex.submit(size, [1, 2]).result() == 2
-        assert ex.submit(size, np.arange(3)).result() == 3
-        shared = ex.put(np.arange(5))
-        assert list(ex.map(size, [shared])) == [5]
+        assert ex.submit(text, 7).result() == "7"
+        assert ex.submit(text, Version("1.2")).result() == "1.2"
+    with opened() as ex:
+        assert list(ex.map(text, [ex.put(Version("1.3"))])) == ["1.3"]
 
 
 def test_a_result_of_one_function_is_an_argument_of_another(opened: Opened) -> None:
-    def make(n: int) -> object:
-        import numpy as np
+    def make(text: str) -> object:
+        from packaging.version import Version
 
-        return np.arange(n)
+        return Version(text)
 
-    def size(x: object) -> int:
-        return len(x)  # type: ignore[arg-type]
+    def text(x: object) -> str:
+        return str(x)
 
     with opened() as ex:
-        assert ex.submit(size, [1]).result() == 1
-        assert ex.submit(size, ex.submit(make, 7)).result() == 7
+        assert ex.submit(text, 7).result() == "7"
+        assert ex.submit(text, ex.submit(make, "1.2")).result() == "1.2"
 
 
 def test_a_function_that_needs_nothing_gets_nothing(bare: Bare, opened: Opened, tmp_path: Path) -> None:
@@ -146,20 +146,24 @@ def test_a_function_that_needs_nothing_gets_nothing(bare: Bare, opened: Opened, 
 
 
 def test_attach_goes_on_with_the_same_packages(bare: Bare, opened: Opened, tmp_path: Path) -> None:
-    def total(n: int) -> int:
-        import numpy as np
-
-        return int(np.arange(n).sum())
+    def newer(minor: int) -> bool:
+        return Version(f"1.{minor}") > Version("1.2")
 
     class Deaf(BareBackend):
         def launch(self, invocations: object) -> None:
             pass
 
     executor = opened(backend=Deaf(bare, tmp_path / "root", platform()))
-    executor.options(name="later").map_async(total, range(5))
+    executor.options(name="later").map_async(newer, range(5))
     executor._session.abandon()
     again = BareBackend(bare, tmp_path / "root", platform())
-    assert wrens.attach("later", store=tmp_path / "store", backend=again).results() == [0, 0, 1, 3, 6]
+    assert wrens.attach("later", store=tmp_path / "store", backend=again).results() == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
     assert len({invocation.environment for invocation in again.invocations}) == 1
 
 
@@ -172,6 +176,28 @@ def test_requirements_are_taken_as_they_are_asked_for(opened: Opened) -> None:
     asked = wrens.Environment(requirements=("six==1.15.0",))
     with opened(environment=asked) as ex:
         assert ex.submit(what).result() == "1.15.0"
+
+
+def test_a_package_that_was_installed_from_a_folder_is_copied(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, site = tmp_path / "mine", tmp_path / "site-packages"
+    (project / "mine").mkdir(parents=True)
+    (project / "mine" / "__init__.py").write_text("import six\nanswer = six.text_type(42)\n")
+    (project / "pyproject.toml").write_text(PROJECT.replace("wings", "mine"))
+    words = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(project)]
+    subprocess.run(words, check=True)
+    six = [*words[:-1], "six==1.15.0"]
+    subprocess.run(six, check=True)
+    monkeypatch.syspath_prepend(str(site))
+
+    def ask() -> tuple[str, str]:
+        import mine
+
+        return mine.answer, mine.six.__version__
+
+    with opened() as ex:
+        assert ex.submit(ask).result() == ("42", "1.15.0")
 
 
 PROJECT = """
@@ -303,12 +329,10 @@ def test_a_lock_whose_wheel_was_exchanged_is_refused(opened: Opened, tmp_path: P
 
 
 def test_one_function_that_cannot_have_its_packages_harms_no_other(opened: Opened) -> None:
-    def work(n: int) -> int:
-        import numpy as np
-
-        return int(np.arange(n).sum())
+    def newer(text: str) -> bool:
+        return Version(text) > Version("1.9")
 
     with opened() as ex:
         with pytest.raises(NoWheel):
-            ex.options(environment=wrens.Environment(also=("psycopg2==2.9.9",))).submit(work, 3)
-        assert ex.submit(work, 3).result() == 3
+            ex.options(environment=wrens.Environment(also=("psycopg2==2.9.9",))).submit(newer, "1.10")
+        assert ex.submit(newer, "1.10").result()

@@ -143,11 +143,19 @@ def test_what_came_from_a_folder_is_known_and_copied(tmp_path: Path) -> None:
 
     site = packages(tmp_path / "site", name="mine")
     info = site / "mine-1.0.dist-info"
-    (info / "direct_url.json").write_text('{"url": "file:///home/me/mine", "dir_info": {}}')
+    (info / "direct_url.json").write_text(f'{{"url": "{tmp_path.as_uri()}", "dir_info": {{}}}}')
     each = Distribution(Found.at(info))
-    assert (each.origin, each.pure) == ("file:///home/me/mine", True)
+    assert (each.origin, each.pure) == (tmp_path.as_uri(), True)
     building.add_copied(each, tmp_path / "copy")
     assert (tmp_path / "copy" / "mine" / "data.bin").stat().st_size == 10_000
+
+
+def test_what_others_have_built_in_a_folder_of_theirs_is_taken_from_an_index(tmp_path: Path) -> None:
+    from importlib.metadata import Distribution as Found
+
+    info = packages(tmp_path / "site", name="mine") / "mine-1.0.dist-info"
+    (info / "direct_url.json").write_text('{"url": "file:///croot/mine_1234/work", "dir_info": {}}')
+    assert Distribution(Found.at(info)).origin == ""
 
 
 # --- what the user asks for --------------------------------------------------------------------------
@@ -320,3 +328,13 @@ def test_a_folder_that_others_can_write_is_refused(store: Store, tmp_path: Path)
     (tmp_path / "root").chmod(0o777)
     with pytest.raises(PermissionError, match="where nobody else can write"):
         ready(store, digest, root=tmp_path / "root")
+
+
+def test_a_signed_store_changes_nothing_for_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRENS_SIGNING_KEY", "5" * 64)
+    signed = open_store("memory://environments?signed=yes")
+    digest = stored(signed, tmp_path / "made")
+    found = ready(signed, digest, root=tmp_path / "root")
+    assert Path(found.folder, "pkg", "data.bin").stat().st_size == 10_000

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)", re.DOTALL)
 _COMPILED = (".so", ".pyd", ".dylib", ".dll")
@@ -59,11 +60,17 @@ class Distribution:
 
     @cached_property
     def origin(self) -> str:
-        """The folder or repository that it was installed from; empty when it came from an index."""
+        """The folder, file or repository that it was installed from; empty when it came from an index.
+
+        A folder that is not there is one of another computer's, on which somebody has built it for all, such as
+        for conda: then an index has it, too.
+        """
         try:
-            return str(json.loads(self.found.read_text("direct_url.json") or "{}").get("url", ""))
+            url = str(json.loads(self.found.read_text("direct_url.json") or "{}").get("url", ""))
         except ValueError:
             return ""
+        parts = urlsplit(url)
+        return url if parts.scheme != "file" or Path(unquote(parts.path)).exists() else ""
 
     @cached_property
     def files(self) -> dict[str, Path]:

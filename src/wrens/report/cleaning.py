@@ -234,7 +234,7 @@ def _long_unused(store: Store, now: float) -> dict[str, str]:
         try:
             data = store.get(f"{key}{keys.USED}")
             used_at = envelope.from_json(EnvironmentUse, data, key).at
-        except (ObjectMissing, DamagedObject, VersionMismatch):
+        except (ObjectMissing, DamagedObject, BadSignature, VersionMismatch):
             used_at = 0.0
         if now - used_at > UNUSED_S:
             old[keys.basename(key)] = key
