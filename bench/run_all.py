@@ -24,6 +24,7 @@ SCRIPTS = (
     "cold_start",
     "store_requests",
     "environments",
+    "signing",
 )
 
 

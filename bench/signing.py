@@ -1,8 +1,8 @@
 """What signatures cost: objects of three sizes put and read back, and a map of tasks that do nothing.
 
-The same directory, signed and not. The two last rows are digests alone, one for the put and one for the get, of
-the kinds that could have been chosen. What is read is copied, because a directory maps a long object and reads it
-only when it is touched.
+The same directory, signed and not, on a file system in memory, so that what a disk does is not taken for a difference.
+The two last rows are digests alone, one for the put and one for the get, of the kinds that could have been chosen. What
+is read is copied, because a directory maps a long object and reads it only when it is touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from harness import Bar, Bench, Entrant, Medians, Metric, Reading, main
+from harness import Bar, Bench, Entrant, Metric, Reading, main
 from systems import WORKERS
 from tasks import noop
 
@@ -28,7 +28,7 @@ KEY = bytes(range(32))
 def measure(system: str, n: int, share: int = 1, signed: bool = False, digest: str = "") -> list[Reading]:
     if digest:
         return [_sizes(DIGESTS[digest], share)]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         os.environ["XDG_CONFIG_HOME"] = folder
         url = Path(folder, "store").as_uri() + ("?signed=yes" if signed else "")
         return [{**_sizes(_put_and_get(url), share), **_map(url, n)}]
@@ -87,11 +87,6 @@ def _blake(data: bytes) -> None:
 DIGESTS = {"HMAC-SHA256": _hmac, "BLAKE2b": _blake}
 
 
-def times_slower(metric: str) -> Callable[[Medians], float]:
-    """Return what computes how many times longer it takes with signatures."""
-    return lambda medians: medians["wrens, signed"][metric] / medians["wrens"][metric]
-
-
 def entrants(quick: bool) -> list[Entrant]:
     n, share = (2_000, 10) if quick else (10_000, 1)
     digests = [
@@ -122,7 +117,13 @@ BENCH = Bench(
             0.8,
             show="{:.2f}×",
         ),
-        Bar("1 kB in ≤ 1.5× the time", times_slower("us_1k"), 1.5, "at most", "{:.2f}×"),
+        Bar(
+            "≤ 50 µs more for 1 kB",
+            lambda m: m["wrens, signed"]["us_1k"] - m["wrens"]["us_1k"],
+            50,
+            "at most",
+            "{:.0f} µs",
+        ),
     ],
 )
 

@@ -45,10 +45,9 @@ def test_a_single_changed_byte_is_refused(key: str, data: list[bytes], drawn: st
             store.get(key, **ask)
 
 
-@given(keys, parts, st.data())
-def test_the_head_alone_is_checked_too(key: str, data: list[bytes], drawn: st.DataObject) -> None:
-    plain, store, raw = stored(key, data)
-    head = next(filter(None, data), b"")
+@given(keys, st.binary(min_size=1, max_size=200), st.data())
+def test_the_head_of_a_large_object_is_checked_alone(key: str, head: bytes, drawn: st.DataObject) -> None:
+    plain, store, raw = stored(key, [head, bytes(100_000)])
     for first in (0, 1, 50, 1000):
         assert bytes(store.get_head(key, first)) == head
     changed = bytearray(raw)
@@ -58,6 +57,18 @@ def test_the_head_alone_is_checked_too(key: str, data: list[bytes], drawn: st.Da
     plain.put(key, changed, mode="replace")
     with pytest.raises(BadSignature):
         store.get_head(key, drawn.draw(st.integers(0, 1000)))
+
+
+@given(keys, parts, st.data())
+def test_a_small_object_is_checked_whole(key: str, data: list[bytes], drawn: st.DataObject) -> None:
+    plain, store, raw = stored(key, data)
+    first = drawn.draw(st.integers(0, 1000))
+    assert bytes(store.get_head(key, first)) == b"".join(data)
+    changed = bytearray(raw)
+    changed[drawn.draw(st.integers(0, len(raw) - 1))] ^= drawn.draw(st.integers(1, 255))
+    plain.put(key, changed, mode="replace")
+    with pytest.raises(BadSignature):
+        store.get_head(key, first)
 
 
 @given(keys, parts, st.data())

@@ -52,6 +52,9 @@ class DirectoryStore:
     (b'ell', ['greetings/en'])
     """
 
+    maps = True
+    """Whether long objects are mapped; not where others can write into the files."""
+
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") + "/"
         self.url = Path(root).as_uri()
@@ -185,7 +188,7 @@ class DirectoryStore:
         if start or length is not None:
             check_range(start, length)
         try:
-            return read(self._root + check_key(key), start, length)
+            return read(self._root + check_key(key), start, length, maps=self.maps)
         except OSError as error:
             if error.errno in _NO_SUCH:
                 raise ObjectMissing("get", key, self.url) from None

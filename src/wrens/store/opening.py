@@ -106,6 +106,11 @@ def open_store(
     if not wanted:
         store.url = url
         return store
+    if url.startswith("file:"):
+        from wrens.store.directory import DirectoryStore
+
+        if isinstance(store, DirectoryStore):
+            store.maps = False
     from wrens.store.signed import SignedStore
     from wrens.store.signing_keys import signing_key
 

@@ -4,8 +4,8 @@
     then          the object
 
 The digests are HMAC-SHA256, and the key in the store is a part of what they are taken over: an object that was
-changed, or put under another key, is refused before anybody looks into it. The head is the first of the buffers as
-which the object was put, so that a record can be read, and checked, without the pack behind it.
+changed, or put under another key, is refused before anybody looks into it. The head of a large object is the first
+of the buffers as which it was put, so that a record can be read, and checked, without the pack behind it.
 
 Decides what is signed and what is said of an object that is not. Which stores are signed is decided in
 :mod:`wrens.store.opening`; which of several validly signed objects belongs to a job, by the records that name it.
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mmap import mmap
 
 from wrens.errors import BadSignature
-from wrens.store.naming import as_buffers, check_key, check_range
+from wrens.store.naming import as_buffers, check_key, check_range, total
 from wrens.store.port import Buffer, Mode, Store
 from wrens.store.signing_keys import VARIABLE, SigningKey
 
@@ -31,7 +31,8 @@ _LINE = re.compile(_MARK + rb"([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{64}) [0-9a
 _LONGEST = 1 << 40
 """No head is longer; who says so is not asked for the bytes."""
 _SMALL = 64 * 1024
-"""Up to this size an object of one buffer is all head; a larger one has none, or all of it would be hashed twice."""
+"""Up to this size an object is read whole, so that its head needs no digest."""
+_NO_HEAD = 64 * b"0"
 _DIGEST = 64
 
 
@@ -68,13 +69,12 @@ class SignedStore:
         self.url = url or inner.url
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
-        """Store an object behind its signature; the first of several buffers can be read alone."""
+        """Store an object behind its signature; of a large one, the first of several buffers can be read alone."""
         check_key(key)
         buffers = as_buffers(data)
-        alone = len(buffers) > 1 or (len(buffers) == 1 and len(buffers[0]) <= _SMALL)
-        head = buffers[0] if alone else b""
+        head = buffers[0] if len(buffers) > 1 and total(buffers) > _SMALL else b""
         told = _MARK + f"{self._key.fingerprint} {len(head):016x} ".encode()
-        told += self._digest_of_head(key, told, head)
+        told += self._digest_of_head(key, told, head) if head else _NO_HEAD
         whole = self._digest_of_all(key, told, buffers)
         self._inner.put(key, [_line(told, whole), *buffers], mode=mode)
 
@@ -85,14 +85,11 @@ class SignedStore:
             BadSignature: if the object was not written like this by who has the key.
         """
         check_range(start, length)
-        found = _own(self._inner.get(key))
-        told, _ = self._told(key, found)
-        content = found[HEADER:]
-        self._compare(key, bytes(found[:HEADER]), _line(told, self._digest_of_all(key, told, [content])))
-        return content[start : None if length is None else start + length]
+        found = self._checked(key, _own(self._inner.get(key)))
+        return found[start : None if length is None else start + length]
 
     def get_head(self, key: str, length: int) -> memoryview:
-        """Return the first of the buffers as which an object was put; all of it when it was one large one.
+        """Return the first of the buffers as which a large object was put, and all of another one.
 
         Args:
             key: The object's key.
@@ -104,7 +101,8 @@ class SignedStore:
         found = _own(self._inner.get(key, length=HEADER + length))
         told, size = self._told(key, found)
         if not size:
-            return self.get(key)
+            whole = len(found) < HEADER + length
+            return self._checked(key, found) if whole else self.get(key)
         if len(found) < HEADER + size:
             found = _own(self._inner.get(key, length=HEADER + size))
             told, size = self._told(key, found)
@@ -124,6 +122,13 @@ class SignedStore:
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, whoever has put them there."""
         self._inner.delete(keys)
+
+    def _checked(self, key: str, found: memoryview) -> memoryview:
+        """Return the object behind a signature that fits all of it."""
+        told, _ = self._told(key, found)
+        content = found[HEADER:]
+        self._compare(key, bytes(found[:HEADER]), _line(told, self._digest_of_all(key, told, [content])))
+        return content
 
     def _told(self, key: str, found: memoryview) -> tuple[bytes, int]:
         """Return what an object's signature says but for the digest of all, and the length of the head."""

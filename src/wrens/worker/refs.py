@@ -30,7 +30,7 @@ class Refs:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._values: OrderedDict[tuple[str, str], Any] = OrderedDict()
-        self._verdicts: OrderedDict[tuple[str, str], tuple[Verdict, memoryview]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, str, str], tuple[Verdict, memoryview]] = OrderedDict()
 
     def __call__(self, ref: ResultRef | ValueRef) -> Any:
         """Return the value.
@@ -73,12 +73,13 @@ class Refs:
 
     def _verdict(self, ref: ResultRef, batch: str) -> tuple[Verdict, memoryview]:
         key = keys.verdict(ref.job, batch)
-        if (ref.store, key) not in self._verdicts:
+        name = (ref.store, key, ref.made)
+        if name not in self._verdicts:
             data = self._host.get(ref.store, key)
             verdict, body = envelope.unseal(Verdict, data, key)
             envelope.check_made(verdict.made, ref.made, key, ref.store)
-            _keep(self._verdicts, (ref.store, key), (verdict, body))
-        return self._verdicts[ref.store, key]
+            _keep(self._verdicts, name, (verdict, body))
+        return self._verdicts[name]
 
 
 def _keep(memory: OrderedDict[Any, Any], name: Any, value: Any) -> None:
