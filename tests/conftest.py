@@ -52,7 +52,7 @@ def _on(request: pytest.FixtureRequest, _own_configuration: None) -> Iterator[No
             patch.setenv(name, value)
         patch.setenv("PYTHONPATH", hook, prepend=os.pathsep)
         server.make_bucket(on_lambda.BUCKET)
-        make_function(server, on_lambda.FUNCTION, PYTHONPATH=os.pathsep.join(sys.path))
+        make_function(server, on_lambda.FUNCTION)
         on_lambda.apply()
         yield
 

@@ -1,40 +1,27 @@
 """Functions of an emulated Lambda that run this checkout's worker.
 
-Decides what is in their zip: this checkout and the three libraries that a worker needs, from this environment.
+They are made without a role and without what ``wrens deploy aws`` checks, because tests make many. Decides their
+settings.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import io
-import zipfile
 from functools import cache
-from pathlib import Path
 
 import boto3
 from emulators import Server
 
 import wrens
+from wrens.backends.aws_lambda import naming, packaging
 from wrens.store.signing_keys import VARIABLE, signing_key
 
-LIBRARIES = ("msgspec", "cloudpickle", "obstore")
-HANDLER = "wrens.backends.aws_lambda.handler.handle"
+HANDLER = naming.HANDLER
 
 
 @cache
 def worker_zip() -> bytes:
-    """Return the code of a function as a zip."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name in ("wrens", *LIBRARIES):
-            spec = importlib.util.find_spec(name)
-            assert spec is not None
-            assert spec.submodule_search_locations is not None
-            folder = Path(spec.submodule_search_locations[0])
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    archive.write(path, path.relative_to(folder.parent))
-    return out.getvalue()
+    """Return the code of a function, as ``wrens deploy aws`` packs it."""
+    return packaging.build(wrens.__version__).data
 
 
 def make_function(
@@ -43,7 +30,7 @@ def make_function(
     *,
     memory_mb: int = 512,
     timeout_s: int = 60,
-    python: str = "3.11",
+    python: str = naming.python_version(),
     retries: int = 0,
     **variables: str,
 ) -> str:
@@ -68,6 +55,7 @@ def make_function(
                 "AWS_ENDPOINT_URL": server.url,
                 "WRENS_VERSION": wrens.__version__,
                 "WRENS_PYTHON": python,
+                "WRENS_SIGNING_KEY": signing_key().export(),
                 VARIABLE: signing_key().export(),
                 **variables,
             }
