@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,31 @@ if TYPE_CHECKING:
     from clients import Clients
     from emulators import Server
     from ledger import Ledger
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--on", choices=["local", "lambda"], default="local", help="where tests/scenario runs")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With ``--on lambda``, what tests call this computer is an emulated Lambda."""
+    if request.config.getoption("--on") == "local":
+        yield
+        return
+    import on_lambda
+    from functions import make_function
+
+    server: Server = request.getfixturevalue("aws")
+    hook = str(Path(on_lambda.__file__).parent / "hook")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**server.environment, on_lambda.VARIABLE: "lambda"}.items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", hook, prepend=os.pathsep)
+        server.make_bucket(on_lambda.BUCKET)
+        make_function(server, on_lambda.FUNCTION, PYTHONPATH=os.pathsep.join(sys.path))
+        on_lambda.apply()
+        yield
 
 
 @pytest.fixture

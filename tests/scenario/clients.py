@@ -77,7 +77,8 @@ class Clients:
         path = self._folder / name
         path.write_text(textwrap.dedent(script))
         out, err = self._folder / f"out{n}.txt", self._folder / f"err{n}.txt"
-        path_of_imports = os.pathsep.join([SOURCES, str(Path(__file__).parent)])
+        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        path_of_imports = os.pathsep.join([SOURCES, str(Path(__file__).parent), *filter(None, inherited)])
         with out.open("wb") as stdout, err.open("wb") as stderr:
             popen = subprocess.Popen(
                 [sys.executable, "-u", str(path), *map(str, args)],

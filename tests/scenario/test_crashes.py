@@ -14,7 +14,7 @@ import pytest
 from ledger import Ledger, Stopwatch, hold
 
 import wrens
-from wrens.core import attempts
+from wrens.core import deadlines
 from wrens.errors import JobFailed, TaskTimeout, WorkerLost
 
 pytestmark = pytest.mark.timeout(60)
@@ -205,8 +205,8 @@ def test_a_task_past_its_timeout_fails_alone_in_bounded_time(ex: wrens.Executor)
 def test_a_task_that_lets_no_thread_run_is_ended_at_the_deadline_of_its_attempt(
     ex: wrens.Executor, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, size: int | None
 ) -> None:
-    monkeypatch.setattr(attempts, "START_S", 1.0)
-    monkeypatch.setattr(attempts, "GRACE_S", 0.5)
+    monkeypatch.setattr(deadlines, "START_S", 1.0)
+    monkeypatch.setattr(deadlines, "GRACE_S", 0.5)
     watch = Stopwatch()
     patient = ex.options(timeout=0.3, packing=wrens.Packing(size=size))
     error = failure_of(patient.map_async(fate(hangs_in_c, ledger), range(10)), 10)

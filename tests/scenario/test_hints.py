@@ -91,7 +91,7 @@ def about_strangers(notice: Notice, n: int) -> list[tuple[float, Notice]]:
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what makes up for a lost hint happen at once instead of after five or ten seconds."""
     monkeypatch.setattr("wrens.core.driver.SWEEP_S", 0.1)
-    monkeypatch.setattr("wrens.core.attempts.GRACE_S", 0.3)
+    monkeypatch.setattr("wrens.core.deadlines.GRACE_S", 0.3)
 
 
 DISTORTIONS = [

@@ -61,8 +61,8 @@ def stops(x: int) -> int:
 def test_a_stopped_worker_is_ended_at_its_deadline(
     ex: wrens.Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wrens.core.attempts.START_S", 1.0)
-    monkeypatch.setattr("wrens.core.attempts.GRACE_S", 0.5)
+    monkeypatch.setattr("wrens.core.deadlines.START_S", 1.0)
+    monkeypatch.setattr("wrens.core.deadlines.GRACE_S", 0.5)
     watch = Stopwatch()
     with pytest.raises(JobFailed) as caught:
         ex.options(timeout=0.5).map_async(stops, range(8)).results(40)
@@ -71,8 +71,8 @@ def test_a_stopped_worker_is_ended_at_its_deadline(
 
 
 def test_a_slow_initializer_is_no_tasks_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wrens.core.attempts.START_S", 0.5)
-    monkeypatch.setattr("wrens.core.attempts.GRACE_S", 0.5)
+    monkeypatch.setattr("wrens.core.deadlines.START_S", 0.5)
+    monkeypatch.setattr("wrens.core.deadlines.GRACE_S", 0.5)
     with wrens.Executor(store=tmp_path / "store", max_workers=1, initializer=doze, initargs=(3.0,)) as ex:
         assert ex.options(timeout=0.5).map_async(abs, range(8)).results(40) == list(range(8))
 

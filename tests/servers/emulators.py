@@ -81,6 +81,28 @@ def moto(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def runtime(folder: Path, code: Path, handler: str, **settings: str) -> Iterator[Server]:
+    """Run AWS's own emulator of Lambda's runtime interface with a function's code, and AWS's runtime client.
+
+    It carries out one invocation at a time. The name of the function is ``function``.
+
+    Args:
+        folder: For its files.
+        code: The folder with the function's code.
+        handler: ``module.function``.
+        settings: The function's environment.
+    """
+    port, inside = free_port(), free_port()
+    command = [
+        *(str(install.RIE), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *("--runtime-api-address", f"127.0.0.1:{inside}", str(install.PYTHON), "-m", "awslambdaric", handler),
+    ]
+    environment = {"PYTHONPATH": str(code), "LAMBDA_TASK_ROOT": str(code), **settings}
+    with running(command, port, folder / "runtime.log", environment) as server:
+        yield server
+
+
+@contextlib.contextmanager
 def running(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[Server]:
     """Run a command until the end of the block, from when it listens on its port."""
     if not install.installed():

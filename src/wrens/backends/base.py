@@ -26,6 +26,7 @@ class Limits:
         launch_s: Typical seconds from launch to the worker's first step, when warm; packing aims at batches
             that are long beside it.
         in_process: The attempt runs in the driver's own process and thread, during ``poll``.
+        sees_files: Workers see the folders of this computer.
     """
 
     parallelism: int
@@ -34,6 +35,7 @@ class Limits:
     memory_mb: int | None = None
     launch_s: float = 0.001
     in_process: bool = False
+    sees_files: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,14 @@ class Backend(Protocol):
     * **A lost worker costs its own attempt only**, and the place that it leaves is filled again.
     * **cancel** ends the worker of an attempt that is still running, or withdraws one that has not begun,
       and reports it as ``Lost``; of an unknown attempt it does nothing.
-    * **close** leaves no process behind.
+    * **close** leaves no process behind; where idle workers are the platform's to keep, none that is busy.
 
     Not promised: that a notice comes soon, comes once for a duplicated delivery, or tells the truth about
     the store.
     """
 
     name: str
+    """What :func:`wrens.backends.registry.open_backend` opens again to the same backend."""
     limits: Limits
 
     def launch(self, invocations: Sequence[Invocation]) -> None:

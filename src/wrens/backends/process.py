@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,12 +44,14 @@ class Process:
 
     Args:
         backend: Name of the backend.
+        where: The place in words, as it stands in verdicts; by default this computer.
+        folders: Where it finds modules beside those of this process, first.
 
     Raises:
         OSError: if the system will not start one more process.
     """
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, *, where: str = "", folders: Sequence[str] = ()) -> None:
         self.attempt = ""
         """The attempt that it runs, under its last name; empty when it is idle."""
         self.cancelled = self.freed = False
@@ -69,7 +72,7 @@ class Process:
         self.notices, sink = self._pipe()
         os.set_blocking(self.notices, False)
         try:
-            self._popen = _spawn((source, sink, shared), self.files)
+            self._popen = _spawn((source, sink, shared), self.files, folders)
         except OSError:
             self._close_all()
             raise
@@ -79,7 +82,7 @@ class Process:
         self._ends = [self._sink, self.notices, *self.files]
         self.pid = self._popen.pid
         self.pidfd = _pidfd(self.pid)
-        self.where = f"{backend} worker {self.pid} at {os.uname().nodename}"
+        self.where = where or f"{backend} worker {self.pid} at {os.uname().nodename}"
         self._tell(frame(Setup(backend, self.where, os.getpid())))
 
     def _pipe(self) -> tuple[int, int]:
@@ -192,10 +195,12 @@ class Process:
         return int(fields[11]) + int(fields[12])
 
 
-def _spawn(pipes: tuple[int, int, int], files: tuple[int, int]) -> subprocess.Popen[bytes]:
+def _spawn(
+    pipes: tuple[int, int, int], files: tuple[int, int], folders: Sequence[str]
+) -> subprocess.Popen[bytes]:
     """Start the process, in a session of its own: Ctrl-C passes it by, and one kill takes its children too."""
     here = os.getcwd()  # noqa: PTH109 - as text
-    path = [entry or here for entry in sys.path if isinstance(entry, str)]
+    path = [*folders, *(entry or here for entry in sys.path if isinstance(entry, str))]
     home = str(Path(__file__).resolve().parents[2])
     if home not in path:
         path.append(home)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wrens.errors import UnknownBackend
+from wrens.errors import BadOption, UnknownBackend
 from wrens.worker.context import current_task
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ GROUP = "wrens.backends"
 _OWN = {
     "local": "wrens.backends.local:LocalBackend",
     "inline": "wrens.backends.inline:InlineBackend",
+    "lambda": "wrens.backends.aws_lambda.backend:LambdaBackend",
 }
+_HERE = {"local", "inline"}
+"""Those whose tasks share this computer's processors with what they start."""
 
 
 def find(name: str) -> type[Backend]:
@@ -49,19 +52,28 @@ def open_backend(name: str, *, max_workers: int | None = None) -> Backend:
     """Make a backend of this name.
 
     Args:
-        name: Such as ``"local"``.
+        name: Such as ``"local"``. What follows a colon names one of several of its kind, such as the function in
+            ``"lambda:wrens-py311-big"``.
         max_workers: How many attempts at most it runs at a time; by default as many as is sensible.
 
     Raises:
         UnknownBackend: if nothing has this name.
-        BadOption: if ``max_workers`` cannot be.
+        BadOption: if ``max_workers`` cannot be, or the backend has no several of its kind.
 
     >>> open_backend("inline").limits.parallelism
     1
     """
+    name, _, which = name.partition(":")
     kind: Any = find(name)
-    backend: Backend = kind(max_workers=max_workers)
-    return backend
+    if not which:
+        backend: Backend = kind(max_workers=max_workers)
+        return backend
+    if not hasattr(kind, "named"):
+        raise BadOption(
+            f"backend={name}:{which!r}", "names one of several, and there is only one", f"Write {name!r}."
+        )
+    chosen: Backend = kind.named(which, max_workers=max_workers)
+    return chosen
 
 
 def default() -> str:
@@ -76,7 +88,7 @@ def default() -> str:
     context = current_task()
     if context is None:
         return "local"
-    return "inline" if context.backend in _OWN else context.backend
+    return "inline" if context.backend in _HERE else context.backend
 
 
 def available() -> list[str]:

@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from wrens.core import deadlines
 from wrens.core import packing as pack
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Rules, Running, Stop
-from wrens.core.deadlines import Deadlines
 from wrens.core.losses import UNSEEN, isolate, overdue, was_overdue
 from wrens.core.policy import Backup
 from wrens.core.stragglers import Stragglers
@@ -31,16 +31,8 @@ from wrens.core.unsettled import Unsettled
 from wrens.core.waiting import Waiting
 from wrens.wire import keys
 from wrens.wire.handing_on import runs
-from wrens.wire.records import Child, Loss, Policy, Verdict
+from wrens.wire.records import Child, Loss, Verdict
 
-START_S = 60.0
-"""Seconds that an attempt may need before its first task begins."""
-INITIALIZE_S = 600.0
-"""The same where an initializer comes first, which may load a model."""
-GRACE_S = 10.0
-"""Seconds that a worker may be late with what it should have done by itself."""
-LONGEST_TASK_S = 7 * 24 * 3600.0
-"""A task without a timeout is given up after a week; a platform's own limit is usually shorter."""
 REMEMBERED = 1000
 """How many ends of unknown attempts are remembered; notices come late by moments, not by a thousand."""
 NEVER_BEGUN = 10
@@ -54,6 +46,7 @@ class Machine:
         capacity: How many attempts may run at a time.
         driver: Id of the driver, which makes its attempts' names unique; without a dot.
         launch_s: Seconds that the backend takes to launch, for the length of batches.
+        worker_s: Seconds after which the platform ends a worker; ``None`` for no limit.
 
     A batch is added, launched, and gone when its verdict was found:
 
@@ -71,15 +64,16 @@ class Machine:
     ([], True)
     """
 
-    def __init__(self, *, capacity: int, driver: str, launch_s: float) -> None:
+    def __init__(self, *, capacity: int, driver: str, launch_s: float, worker_s: float | None = None) -> None:
         self.capacity = capacity
         self.pace = pack.Pace()
         self._driver = driver
         self._launch_s = launch_s
+        self._worker_s = worker_s
         self._batches = Unsettled()
         self._waiting = Waiting()
         self._running: dict[str, Running] = {}
-        self._deadlines = Deadlines(self._running)
+        self._deadlines = deadlines.Deadlines(self._running)
         self._early: dict[Key, list[Loss]] = {}
         self._stragglers = Stragglers()
         self._gone: OrderedDict[str, Loss | None] = OrderedDict()
@@ -119,10 +113,10 @@ class Machine:
         """Return a batch that has no verdict, or ``None``."""
         return self._batches.get(key)
 
-    def job_of(self, attempt: str) -> str | None:
-        """Return the job that a running attempt works for, or ``None`` when it is not running."""
+    def key_of(self, attempt: str) -> Key | None:
+        """Return the batch that a running attempt works at, or ``None`` when it is not running."""
         running = self._running.get(attempt)
-        return None if running is None else running.key[0]
+        return None if running is None else running.key
 
     # --- events ---
 
@@ -207,7 +201,7 @@ class Machine:
                 commands.extend(self.lost(attempt, Loss(reason="no word of it", attempt=attempt), now))
             else:
                 running.overdue = True
-                self._expect(attempt, running, now + GRACE_S)
+                self._expect(attempt, running, now + deadlines.GRACE_S)
                 commands.append(Stop(attempt, lost=True))
         return commands
 
@@ -304,11 +298,9 @@ class Machine:
             per_task_s=per_task,
             target_s=target_s,
         )
-        timeout = self._task_limit(batch.rules.policy)
-        at_once = batch.count if sharing.after_s is None else 1
-        start_s = INITIALIZE_S if batch.rules.initializes else START_S
-        deadline = now + start_s + (sharing.after_s or 0.0) + timeout * at_once + GRACE_S
-        self._expect(attempt, Running(batch.key, now, deadline, timeout), deadline)
+        limit = deadlines.task_limit(batch.rules.policy, self._worker_s)
+        deadline = now + deadlines.allowance_s(batch, sharing, limit, self._worker_s)
+        self._expect(attempt, Running(batch.key, now, deadline, limit), deadline)
         return Launch(batch, attempt, sharing, look_first, backup)
 
     def _decide(self, batch: Batch, now: float) -> list[Command]:
@@ -415,13 +407,13 @@ class Machine:
                 del self._running[attempt]
                 self._go_on(running, child.running_in, now)
                 return
-        self._expect(attempt, running, min(running.deadline, now + GRACE_S))
+        self._expect(attempt, running, min(running.deadline, now + deadlines.GRACE_S))
 
     def _go_on(self, running: Running, attempt: str, now: float) -> None:
         """Note that a worker goes on under another name, unless it is known to have ended under that."""
         key = (running.key[0], attempt.rpartition(".")[0])
         if attempt not in self._gone:
-            limit = running.task_limit + GRACE_S
+            limit = running.task_limit + deadlines.GRACE_S
             self._expect(attempt, Running(key, now, now + limit, running.task_limit), now + limit)
         elif (loss := self._gone.pop(attempt)) is not None:
             self._early.setdefault(key, []).append(loss)
@@ -442,7 +434,3 @@ class Machine:
         running.deadline = deadline
         self._running[attempt] = running
         self._deadlines.note(attempt)
-
-    @staticmethod
-    def _task_limit(policy: Policy) -> float:
-        return policy.timeout_s if policy.timeout_s is not None else LONGEST_TASK_S

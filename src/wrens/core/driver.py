@@ -14,15 +14,17 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from wrens import events
-from wrens.backends.base import Backend, Committed
+from wrens.backends.base import Backend, Committed, Notice
 from wrens.clock import Clock
 from wrens.core import losses, verdicts
 from wrens.core.asking import Queue
 from wrens.core.attempts import Machine
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
+from wrens.core.fetching import Fetcher
 from wrens.core.job import Job
 from wrens.core.loop import Loop
 from wrens.core.signs import Signs
@@ -74,7 +76,10 @@ class Driver(Loop):
         super().__init__(f"wrens-driver-{driver_id}", has_thread=not limits.in_process)
         # Work in this process may ask for more work while it runs, so it has no fixed number of places.
         capacity = 10_000 if limits.in_process else limits.parallelism
-        self.machine = Machine(capacity=capacity, driver=driver_id, launch_s=limits.launch_s)
+        self.machine = Machine(
+            capacity=capacity, driver=driver_id, launch_s=limits.launch_s, worker_s=limits.time_s
+        )
+        self._fetcher = Fetcher(store)
         self._clock = clock
         self._jobs: dict[str, Job[Any]] = {}
         self._shared: set[str] = set()
@@ -158,6 +163,7 @@ class Driver(Loop):
     def let_go(self, error: BaseException | None) -> None:
         """End the workers, tell everybody who still waits that nothing will come, and tidy up."""
         self.backend.close()
+        self._fetcher.close()
         self.serve_requests()
         for job in list(self._jobs.values()):
             if error is not None:
@@ -185,22 +191,29 @@ class Driver(Loop):
         idle = self.machine.idle and not (notices or self.requested) and self._clock.now() >= idle_at
         if untidy > UNTIDY or (untidy and idle):
             self.tidy()
-        for notice in notices:
-            now = self._clock.now()
-            if isinstance(notice, Committed):
-                self._perform(self.machine.committed(notice.attempt, notice.goes_on_as, now))
-            else:
-                job_id = self.machine.job_of(notice.attempt)
-                if job_id is not None:
-                    self.signs.lost(job_id, notice.attempt, notice.loss)
-                    if (refusal := losses.refusal(notice.loss)) is not None:
-                        self._refused(job_id, refusal)
-                        continue
-                if notice.interrupted:
-                    self._perform(self.machine.interrupted(notice.attempt))
-                    continue
-                self._perform(self.machine.lost(notice.attempt, notice.loss, now))
+        for notice in self._fetcher.together(notices, self._verdict_of):
+            self._hear(notice, self._clock.now())
         self._look_around(self._clock.now())
+
+    def _verdict_of(self, notice: Notice) -> str | None:
+        key = self.machine.key_of(notice.attempt)
+        return None if key is None else keys.verdict(*key)
+
+    def _hear(self, notice: Notice, now: float) -> None:
+        """Tell the machine what the backend has seen."""
+        if isinstance(notice, Committed):
+            self._perform(self.machine.committed(notice.attempt, notice.goes_on_as, now))
+            return
+        key = self.machine.key_of(notice.attempt)
+        if key is not None:
+            self.signs.lost(key[0], notice.attempt, notice.loss)
+            if (refusal := losses.refusal(notice.loss)) is not None:
+                self._refused(key[0], refusal)
+                return
+        if notice.interrupted:
+            self._perform(self.machine.interrupted(notice.attempt))
+        else:
+            self._perform(self.machine.lost(notice.attempt, notice.loss, now))
 
     def _plan_submitted(self) -> None:
         """Give the queues of submitted calls the free places, in turns.
@@ -297,7 +310,7 @@ class Driver(Loop):
         """Look whether there is a verdict; what is found is told to the machine and the job."""
         where = keys.verdict(*key)
         try:
-            verdict, body = envelope.unseal(Verdict, self.store.get(where), where)
+            verdict, body = envelope.unseal(Verdict, self._fetcher.get(where), where)
         except ObjectMissing:
             self._trouble.pop(key, None)
             return self.machine.found(key, None, self._clock.now())
@@ -383,9 +396,9 @@ class Driver(Loop):
                 found = [keys.basename(key) for key in listing]
             except StoreError:
                 continue  # it is looked at again with the next sweep, and each read counts its trouble
-            for batch in found:
-                if self.machine.batch((job_id, batch)) is not None:
-                    self._perform(self._read((job_id, batch)))
+            news = [batch for batch in found if self.machine.batch((job_id, batch)) is not None]
+            for batch in self._fetcher.together(news, partial(keys.verdict, job_id)):
+                self._perform(self._read((job_id, batch)))
 
     # --- breaking ---
 
@@ -393,12 +406,7 @@ class Driver(Loop):
         """Stop a job that no worker can go on with: trying again would only use up its tries."""
         job = self._jobs.get(job_id)
         if job is not None:
-            p = job.progress
-            error.add_note(
-                f"At least {p.ok} of {p.planned} tasks of job {job_id} have results in the store, which were "
-                "left as they are. When that is put right, wrens.attach runs the others; data of a job that is "
-                "neither named nor kept is deleted when its executor closes."
-            )
+            error.add_note(losses.what_is_kept(job_id, job.progress.ok, job.progress.planned))
         self._break(job_id, error)
 
     def _break(self, job_id: str, error: BaseException) -> None:

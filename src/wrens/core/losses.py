@@ -7,10 +7,11 @@ marked, and which refusals of a worker stop a job. When a batch is given up is :
 from __future__ import annotations
 
 from wrens.core.batches import Batch
-from wrens.errors import CannotStart, StoreDenied, StoreFull, VersionMismatch, WrensError
+from wrens.errors import BackendError, CannotStart, StoreDenied, StoreFull, VersionMismatch, WrensError
 from wrens.wire.records import Child, Loss
 
-FINAL: dict[str, type[StoreFull | StoreDenied | VersionMismatch | CannotStart]] = {
+FINAL: dict[str, type[StoreFull | StoreDenied | VersionMismatch | CannotStart | BackendError]] = {
+    "BackendError": BackendError,
     "CannotStart": CannotStart,
     "StoreFull": StoreFull,
     "StoreDenied": StoreDenied,
@@ -37,6 +38,15 @@ def refusal(loss: Loss) -> WrensError | None:
     if refused is None or refused.error not in FINAL:
         return None
     return FINAL[refused.error](*refused.facts)
+
+
+def what_is_kept(job_id: str, ok: int, planned: int) -> str:
+    """Say what a job that was stopped has left, and how to go on."""
+    return (
+        f"At least {ok} of {planned} tasks of job {job_id} have results in the store, which were left as they "
+        "are. When that is put right, wrens.attach runs the others; data of a job that is neither named nor kept "
+        "is deleted when its executor closes."
+    )
 
 
 def overdue(loss: Loss, ran_s: float) -> Loss:

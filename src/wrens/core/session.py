@@ -18,6 +18,7 @@ from typing import Any, Literal
 from wrens import events
 from wrens.backends.base import Backend
 from wrens.clock import Clock, SystemClock
+from wrens.core import fitting
 from wrens.core import packing as pack
 from wrens.core.asking import Driving
 from wrens.core.chaining import any_input_with_future
@@ -27,7 +28,7 @@ from wrens.core.job import Job
 from wrens.core.planning import Chunk, JobWriter, named, upload
 from wrens.core.policy import Options
 from wrens.core.submitted import SubmitQueue
-from wrens.errors import BadOption, StoreError
+from wrens.errors import StoreError
 from wrens.serialize import Shipment, Shipper
 from wrens.store.port import Store
 from wrens.wire import keys
@@ -62,12 +63,7 @@ class Session(Driving):
         self.store = store
         self.backend = backend
         self.in_process = backend.limits.in_process
-        if store.url.startswith("memory:") and not self.in_process:
-            raise BadOption(
-                f"store={store.url!r}",
-                f"is private to this process, and the workers of {backend.name!r} are other processes",
-                "Use a directory, a bucket, or Executor('inline').",
-            )
+        fitting.check_store(store.url, backend.limits, backend.name)
         driver_id = keys.new_id().rpartition("-")[2]
         self.shipper = Shipper(owner=driver_id)
         digest = ""
@@ -109,9 +105,14 @@ class Session(Driving):
     # --- jobs ---
 
     def queue(self, options: Options) -> SubmitQueue:
-        """Return the queue for calls of ``submit`` under these options."""
+        """Return the queue for calls of ``submit`` under these options.
+
+        Raises:
+            BadOption: if they ask for what the backend cannot give.
+        """
         with self._lock:
             if options not in self._queues:
+                fitting.check_options(options, self.backend.limits, self.backend.name)
                 self._queues[options] = self._new_queue(options)
             return self._queues[options]
 
@@ -243,6 +244,7 @@ class Session(Driving):
     def _open(
         self, options: Options, *, function: str, transient: bool, kind: Literal["map", "submit"] = "map"
     ) -> tuple[Job[Any], JobWriter]:
+        fitting.check_options(options, self.backend.limits, self.backend.name)
         job_id = options.name or keys.new_id()
         writer = JobWriter(
             self.store,

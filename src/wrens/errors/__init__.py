@@ -19,6 +19,7 @@
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   └── InitializerFailed (BrokenExecutor)
     ├── a task that ended without a result
@@ -41,7 +42,7 @@ from __future__ import annotations
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
-from wrens.errors.setup import CannotStart, InitializerFailed, VersionMismatch
+from wrens.errors.setup import BackendError, CannotStart, InitializerFailed, VersionMismatch
 from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
@@ -58,6 +59,7 @@ from wrens.errors.store import (
 
 __all__ = [
     "AlreadyExists",
+    "BackendError",
     "BadOption",
     "BadStoreURL",
     "Cancelled",

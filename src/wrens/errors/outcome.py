@@ -46,15 +46,18 @@ class TaskTimeout(WrensError, TimeoutError):
         task: The task's number.
         timeout_s: The limit, in seconds.
         where: The Python stack of the task when time was up, as text.
+        limit: Whose limit it was, when it was not the option ``timeout``.
     """
 
-    def __init__(self, job: str, task: int, timeout_s: float, where: str = "") -> None:
-        super().__init__(job, task, timeout_s, where)
-        self.job, self.task, self.timeout_s, self.where = job, task, timeout_s, where
+    def __init__(
+        self, job: str, task: int, timeout_s: float, where: str = "", limit: str = "timeout"
+    ) -> None:
+        super().__init__(job, task, timeout_s, where, limit)
+        self.job, self.task, self.timeout_s, self.where, self.limit = job, task, timeout_s, where, limit
 
     def __str__(self) -> str:
         return lines(
-            f"task {self.task} of job {self.job} ran longer than its timeout of {self.timeout_s:g} s "
+            f"task {self.task} of job {self.job} ran longer than its {self.limit} of {self.timeout_s:g} s "
             "and was stopped; the other tasks are not affected",
             f"It was here:\n{self.where}" if self.where else "",
         )

@@ -41,6 +41,28 @@ class CannotStart(WrensError, BrokenExecutor):
         )
 
 
+class BackendError(WrensError):
+    """The platform that a backend stands for cannot be used as it is set up.
+
+    Args:
+        backend: The backend's name.
+        problem: What is wrong, as a sentence without a full stop.
+        evidence: What the platform said.
+        advice: What to do.
+    """
+
+    def __init__(self, backend: str, problem: str, evidence: str = "", advice: str = "") -> None:
+        super().__init__(backend, problem, evidence, advice)
+        self.backend, self.problem, self.evidence, self.advice = backend, problem, evidence, advice
+
+    def __str__(self) -> str:
+        return lines(
+            f"{self.backend}: {self.problem}",
+            f"the platform says: {self.evidence}" if self.evidence else "",
+            self.advice,
+        )
+
+
 class InitializerFailed(WrensError, BrokenExecutor):
     """The executor's ``initializer`` raised in a worker, so no task can run.
 

@@ -53,6 +53,10 @@ class BackendContract:
 
     many: ClassVar[int] = 1000
     """How many batches "many" is; fewer for a backend that needs a tenth of a second to launch one."""
+    keeps_idle_workers: ClassVar[bool] = False
+    """Whether workers that have nothing to do are the platform's to keep, and stay when the backend closes."""
+    cancels_within_s: ClassVar[float] = 0.0
+    """How long an attempt that has been sent may run on before it learns that it is cancelled."""
     names_the_task: ClassVar[bool] = True
     """Whether a loss tells which task was running; a backend without it has its batches halved instead."""
 
@@ -219,7 +223,9 @@ class BackendContract:
     def test_cancel_withdraws_what_has_not_begun(self) -> None:
         with self.exam() as (backend, desk):
             many = backend.limits.parallelism + 1
-            job = desk.job({0: ["slow:0.2"]}, many, batches=many)
+            late = f"slow:{2 * self.cancels_within_s}"
+            script = {i: [late] for i in range(many)} if self.cancels_within_s else {0: ["slow:0.2"]}
+            job = desk.job(script, many, batches=many)
             backend.launch(job.invocations())
             backend.cancel([f"{i:08d}.a" for i in range(many)])
             seen = await_notices(backend, many)
@@ -242,7 +248,8 @@ class BackendContract:
     def test_close_leaves_no_process_behind(self) -> None:
         with self.exam("hang") as (backend, desk):
             desk.note_pids()
-            run(backend, desk.job({}, 1, pids=True).invocations())
+            if not self.keeps_idle_workers:
+                run(backend, desk.job({}, 1, pids=True).invocations())
             job = desk.job({0: ["hang"]}, 1, pids=True)
             backend.launch(job.invocations())
             poll_until(backend, lambda: desk.scripted.calls(0) == 1)
@@ -312,6 +319,7 @@ class BackendContract:
 
     def test_what_cannot_end_before_the_deadline_is_handed_on(self) -> None:
         with self.exam("hang") as (backend, desk):
+            run(backend, desk.job({}, 1).invocations())  # so that a worker is warm
             job = desk.job({1: ["hang"]}, 4)
             run(backend, job.invocations(stop_at=SystemClock().wall() + 1.5))
             assert job.results() == {0: 0}

@@ -5,7 +5,7 @@
     jobs/<job>/manifest                  who made the job, with which options and versions
     jobs/<job>/pages/<n>                 a table of batches and their packed inputs
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
-    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss
+    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss; cancel, a word for the worker's host
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
@@ -189,6 +189,16 @@ def child(parent: str, index: int) -> str:
     if len(name) <= LONGEST_BATCH:
         return name
     return f"{parent.partition('.')[0]}.of-{digest(parent.encode())}.{index}"
+
+
+def going_on(attempt: str) -> str:
+    """Name the attempt as which a worker goes on with the first child of its batch.
+
+    >>> going_on("00000007.a1")
+    '00000007.0.a1'
+    """
+    batch, _, own = attempt.rpartition(".")
+    return f"{child(batch, 0)}.{own}"
 
 
 def basename(key: str) -> str:

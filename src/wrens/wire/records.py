@@ -224,6 +224,8 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
     look_first: bool = False
     stop_at: float | None = None
     """Seconds since 1970 by which the worker must have committed, on a backend that ends it then."""
+    unheard: bool = False
+    """Nobody hears this worker but through the store: it says there that it goes on under another name."""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):

@@ -25,7 +25,6 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
 from wrens.serialize import Pack
-from wrens.wire import keys
 from wrens.wire.handing_on import runs
 from wrens.wire.records import Child, Failure, Invocation, Refusal
 from wrens.worker.context import TaskContext
@@ -151,11 +150,3 @@ class Running:
         self.first, self.last, self.attempt = index, index + 1, attempt
         self.batch = attempt.rpartition(".")[0]
         self.restart()
-
-    def next_name(self, child: int) -> str:
-        """Name the attempt as which this one goes on with a child of its batch.
-
-        >>> keys.child("00000007", 0) + "." + "00000007.a1".rpartition(".")[2]
-        '00000007.0.a1'
-        """
-        return f"{keys.child(self.batch, child)}.{self.attempt.rpartition('.')[2]}"

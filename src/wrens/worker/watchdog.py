@@ -159,11 +159,14 @@ class Watchdog:
     def _part(self, run: Running, stop: int, *, busy: bool) -> None:
         """Settle what is over and hand on the rest; a task that is running goes on as a child of its own."""
         children = self._rest_of(run, stop + busy)
-        before, following = run.attempt, run.next_name(0)
+        before, following = run.attempt, keys.going_on(run.attempt)
         if busy:
             invocation = run.invocation
             child = Child(invocation.start + stop, 1, invocation.tries, invocation.losses, following)
             children.insert(0, child)
+            if invocation.unheard:
+                # First, so that who finds the verdict knows by then that this worker is not free.
+                self._beat(run, following)
         if not self._commit(run, stop, children):
             return
         if busy:
@@ -199,8 +202,8 @@ class Watchdog:
     def _abandon(self, run: Running, code: int) -> None:
         """Settle what is over, hand on everything else, and end the process.
 
-        A task that was the first of its attempt and still did not end in time will not end in time elsewhere
-        either, so this counts as a loss for it; a later one just began too late.
+        A task that was the first of its attempt and still did not end in time will hardly end in time elsewhere,
+        so this counts as a loss for it, and the second time as its failure; a later one just began too late.
         """
         with run.lock:
             if run.phase == "running":
@@ -211,14 +214,26 @@ class Watchdog:
                 return
             invocation = run.invocation
             children = self._rest_of(run, stop + busy)
-            if busy:
-                lost = invocation.losses + (stop == run.first and code == EXIT_DEADLINE)
-                children.insert(0, Child(invocation.start + stop, 1, invocation.tries, lost))
+            whole = busy and stop == run.first and code == EXIT_DEADLINE
+            failures: list[tuple[int, Failure]] = []
+            if whole and invocation.losses:
+                failures = [(stop, self._out_of_time(run, invocation.start + stop))]
+            elif busy:
+                children.insert(
+                    0, Child(invocation.start + stop, 1, invocation.tries, invocation.losses + whole)
+                )
             if stop > run.first or code == EXIT_DEADLINE:
-                self._commit(run, stop, children)
+                self._commit(run, stop, children, failures)
             else:
                 run.lost = "the client is gone"
             self._depart(run, code)
+
+    def _out_of_time(self, run: Running, task: int) -> Failure:
+        """Say that a task has had all the time that the platform gives a worker."""
+        had_s = self._host.clock.now() - run.began
+        where = blame.stack(self._host.main_thread)
+        error = TaskTimeout(run.invocation.job, task, had_s, where, limit="worker's time on this platform")
+        return describe_failure(error, kind="system")
 
     def _rest_of(self, run: Running, index: int) -> list[Child]:
         """Return the tasks from ``index`` on as children."""
@@ -252,17 +267,17 @@ class Watchdog:
         if self._host.leave is not None:
             self._host.leave(code)
 
-    def _beat(self, run: Running) -> None:
+    def _beat(self, run: Running, attempt: str = "") -> None:
         """Leave a sign of life in the store; it is only evidence, so a store that refuses is no matter."""
         host, invocation = self._host, run.invocation
         sign = Heartbeat(
-            attempt=run.attempt,
+            attempt=attempt or run.attempt,
             at=host.clock.wall(),
             task=host.page[page.TASK],
             memory_mb=host.page[page.MEMORY] / 1e6,
             cpu_s=time.process_time(),
             where=host.where,
         )
-        key = keys.evidence(invocation.job, run.attempt, "heartbeat")
+        key = keys.evidence(invocation.job, sign.attempt, "heartbeat")
         with contextlib.suppress(StoreError):
             host.put(invocation.store, key, [envelope.to_json(sign)], mode="replace")

@@ -1,0 +1,92 @@
+"""From the log lines of an invocation to how it ended.
+
+The runtime and the service leave lines of their own around what a function writes: ``START``, ``END``,
+``REPORT`` with the status and the memory used, and sentences for a time-out or a runtime that died. Decides
+which of them name the cause of a loss. Pure; the log is read by :mod:`wrens.backends.aws_lambda.service`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_REPORT = re.compile(r"^REPORT RequestId: (\S+)")
+_USED = re.compile(r"Max Memory Used: (\d+) MB")
+_SIZE = re.compile(r"Memory Size: (\d+) MB")
+_DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
+_OUT_OF_TIME = re.compile(r"Task timed out after ([\d.]+) seconds|Status: timeout", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(r"Runtime\.OutOfMemory|signal: killed|OutOfMemoryError", re.IGNORECASE)
+_EXITED = re.compile(r"Runtime(?:\.ExitError|\s+exited)[^\n]*|exit status (\d+)", re.IGNORECASE)
+_OF_THE_PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_", "wrens attempt ")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an invocation ended, as far as its log tells.
+
+    Args:
+        begun: It had begun: it has left lines.
+        over: It has ended.
+        reason: Why, in words; empty when the log names no cause.
+        memory_mb, memory_limit_mb: What it used and could use; zero when not told.
+        ran_s: How long it ran, in seconds.
+        out_of_memory: The cause was memory.
+        log: What the function itself wrote last.
+    """
+
+    begun: bool = False
+    over: bool = False
+    reason: str = ""
+    memory_mb: float = 0.0
+    memory_limit_mb: float = 0.0
+    ran_s: float = 0.0
+    out_of_memory: bool = False
+    log: str = ""
+
+
+def ending(lines: Sequence[str], tail: int = 4096) -> Ending:
+    r"""Say how an invocation ended.
+
+    Args:
+        lines: Its log, from its first line on; lines of later invocations may follow.
+        tail: How many characters of its own words are kept.
+
+    >>> ending(["wrens attempt 7.a", "hello", "REPORT RequestId: 1\tDuration: 3000.00 ms\tStatus: timeout"]).reason
+    'the platform ended it at its time limit'
+    >>> ending([]).begun
+    False
+    """
+    if not lines:
+        return Ending()
+    last = next((i for i, line in enumerate(lines) if _REPORT.match(line)), None)
+    mine = list(lines) if last is None else list(lines[: last + 1])
+    text = "\n".join(mine)
+    report = mine[-1] if last is not None else ""
+    used, size = _number(_USED, report), _number(_SIZE, report)
+    exited = _EXITED.search(text)
+    memory = bool(_OUT_OF_MEMORY.search(text)) or bool(size and used >= size and exited)
+    if memory:
+        reason = "the platform ended it for want of memory"
+    elif _OUT_OF_TIME.search(text):
+        reason = "the platform ended it at its time limit"
+    elif exited:
+        reason = f"its runtime ended: {exited.group(0).strip()}"
+    else:
+        reason = ""
+    own = [line for line in mine if not line.startswith(_OF_THE_PLATFORM)]
+    return Ending(
+        begun=True,
+        over=last is not None,
+        reason=reason,
+        memory_mb=used,
+        memory_limit_mb=size,
+        ran_s=_number(_DURATION, report) / 1000,
+        out_of_memory=memory,
+        log="\n".join(own)[-tail:],
+    )
+
+
+def _number(pattern: re.Pattern[str], text: str) -> float:
+    found = pattern.search(text)
+    return float(found.group(1)) if found else 0.0

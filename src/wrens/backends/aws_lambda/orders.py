@@ -1,0 +1,102 @@
+"""What one invocation of the function carries: an order to run attempts.
+
+    {"v": 1, "sent_at": 1795351234.5, "function": "wrens-py311", "invocations": [{…}, …]}
+
+An order of several attempts is a **tree launch**: whoever gets it keeps the first for itself and sends the others
+on in parts, so that a thousand workers start after a few dozen requests of the client's. Decides the layout, how
+many attempts make an order, and how one is divided. It is JSON because the service takes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from wrens.wire import envelope
+from wrens.wire.records import VERSION, Invocation
+
+PAYLOAD_BYTES = 1_000_000
+"""An asynchronous invocation may carry 1 MB (the service's documentation, since October 2025)."""
+INLINE_BYTES = 700_000
+"""An encoded invocation may be this large, for what is bytes here becomes longer by a third in JSON."""
+TOGETHER = 32
+"""The most attempts of one order: its first worker spends about a tenth of a second on sending them on."""
+BRANCHES = 4
+"""In how many parts the rest of an order is sent on."""
+BACKLOG = 8
+"""How many times the open requests must be waiting before attempts travel together."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Attempts to run.
+
+    Args:
+        v: Version of the records.
+        sent_at: When the client sent it, in seconds since 1970.
+        function: The function that others are to be sent to.
+        invocations: The attempts; the first is the receiver's own.
+    """
+
+    v: int
+    sent_at: float
+    function: str
+    invocations: tuple[Invocation, ...]
+
+
+_decode = msgspec.json.Decoder(Order).decode
+
+
+def encode(order: Order) -> bytes:
+    """Return an order as the payload of an invocation."""
+    return msgspec.json.encode(order)
+
+
+def decode(event: object) -> Order:
+    """Return the order that a function was invoked with.
+
+    Args:
+        event: The payload, as the runtime has decoded it.
+
+    Raises:
+        VersionMismatch: if a client of another version has sent it.
+        msgspec.ValidationError: if it is no order.
+    """
+    if isinstance(event, dict) and isinstance(event.get("v"), int):
+        envelope.check_version(event["v"], "the invocation")
+    return _decode(msgspec.json.encode(event))
+
+
+def together(backlog: int, requests: int) -> int:
+    """Return how many attempts the next order should hold.
+
+    One, as long as the client sends about as quickly as there is something to send. When many more are waiting
+    than requests are open, the client is what the launch waits for, and attempts travel together.
+
+    Args:
+        backlog: How many attempts wait to be sent.
+        requests: How many requests may be open at a time.
+
+    >>> together(100, 32), together(1000, 32), together(10_000, 32)
+    (1, 4, 32)
+    """
+    if backlog <= BACKLOG * requests:
+        return 1
+    return min(TOGETHER, -(-backlog // (BACKLOG * requests)))
+
+
+def divided(order: Order) -> list[Order]:
+    """Return what is to be sent on of an order: all but the first attempt, in at most ``BRANCHES`` parts.
+
+    >>> order = Order(1, 0.0, "f", tuple(range(6)))
+    >>> [part.invocations for part in divided(order)]
+    [(1, 5), (2,), (3,), (4,)]
+    """
+    rest = order.invocations[1:]
+    parts = (rest[i::BRANCHES] for i in range(BRANCHES))
+    return [Order(order.v, order.sent_at, order.function, part) for part in parts if part]
+
+
+def order_of(invocations: Sequence[Invocation], function: str, sent_at: float) -> Order:
+    """Return an order to run these attempts."""
+    return Order(VERSION, sent_at, function, tuple(invocations))
