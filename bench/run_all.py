@@ -23,6 +23,7 @@ SCRIPTS = (
     "unequal",
     "cold_start",
     "store_requests",
+    "environments",
 )
 
 

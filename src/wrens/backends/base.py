@@ -15,6 +15,35 @@ from wrens.wire.records import Invocation, Loss
 
 
 @dataclass(frozen=True, slots=True)
+class Platform:
+    """What workers are that do not run on the client's own installation.
+
+    Packages that a function needs are built for it; see :mod:`wrens.environments`.
+
+    Args:
+        python: The workers' minor version, such as ``"3.11"``.
+        machine: ``"x86_64"`` or ``"aarch64"``.
+        libc: Which wheels they can use: a tag of PEP 600, such as ``"manylinux_2_34"``.
+        provided: Distributions that the workers have already, with what these need; never shipped.
+        disk_mb: Megabytes (10**6 bytes) that unpacked packages may take up in a worker.
+
+    >>> Platform("3.11", "aarch64").tag
+    'aarch64-manylinux_2_34'
+    """
+
+    python: str
+    machine: str
+    libc: str = "manylinux_2_34"
+    provided: frozenset[str] = frozenset()
+    disk_mb: int = 400
+
+    @property
+    def tag(self) -> str:
+        """The platform as packagers call it."""
+        return f"{self.machine}-{self.libc}"
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a backend can take, known before anything is uploaded.
 
@@ -27,6 +56,8 @@ class Limits:
             that are long beside it.
         in_process: The attempt runs in the driver's own process and thread, during ``poll``.
         sees_files: Workers see the folders of this computer.
+        platform: What the workers are; ``None`` when they run on the client's own installation, so that
+            nothing has to be shipped to them.
     """
 
     parallelism: int
@@ -36,6 +67,7 @@ class Limits:
     launch_s: float = 0.001
     in_process: bool = False
     sees_files: bool = True
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True, slots=True)

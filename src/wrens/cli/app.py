@@ -17,6 +17,7 @@ from wrens import __version__
 from wrens.cli.clean import clean
 from wrens.cli.demo import demo
 from wrens.cli.jobs import jobs, logs, resume, show
+from wrens.cli.key import key
 from wrens.errors import WrensError
 
 
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, jobs, show, resume, logs, clean):
+for command in (demo, jobs, show, resume, logs, clean, key):
     app.command()(command)
 
 

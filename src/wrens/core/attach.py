@@ -21,11 +21,12 @@ from wrens.core.opening import open_session
 from wrens.core.planning import batches_of, python_version
 from wrens.core.policy import Backup, Packing
 from wrens.core.session import Session
-from wrens.errors import StoreError, VersionMismatch, WrensError
+from wrens.errors import DamagedObject, StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
 from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
-from wrens.wire.records import Manifest, Page
+from wrens.wire import keys
+from wrens.wire.records import End, Manifest, Page, ResultRef
 
 SILENT_S = 20.0
 """A client that has not said for so long that it reads inputs is taken for dead."""
@@ -100,9 +101,9 @@ class _Follower:
         self._rules = _rules(stored.manifest)
         self._since = session.clock.now()
         self._trouble = 0
-        self.job: Job[Any] = Job(
-            stored.manifest.job, store_url=session.store.url, driving=session, clock=session.clock
-        )
+        manifest = stored.manifest
+        home = ResultRef(session.store.url, manifest.job, "", -1, manifest.made)
+        self.job: Job[Any] = Job(manifest.job, home=home, driving=session, clock=session.clock)
 
     def start(self) -> None:
         """Settle what has a verdict and run the rest; then close the session by itself."""
@@ -142,7 +143,9 @@ class _Follower:
             if batch.name not in self._stored.verdicts:
                 without.append(batch)
                 continue
-            verdict, body = reading.read_verdict(self._session.store, batch.job, batch.name)
+            verdict, body = reading.read_verdict(
+                self._session.store, batch.job, batch.name, self._stored.manifest.made
+            )
             self.job.settle(verdict, body)
             self._session.driver.signs.settled(verdict, batch)
             for index, child in enumerate(verdict.children):
@@ -153,15 +156,25 @@ class _Follower:
         end = self._stored.end
         if end is None:
             return False
+        self._check_number(end)
         self.job.ended(error=None if end.failure is None else rebuild_failure(end.failure))
         self._session.driver.signs.tell(lambda at: events.InputsEnded(self.job.id, end.tasks, at))
         return True
+
+    def _check_number(self, end: End) -> None:
+        """Refuse to take a map for a shorter one because pages of it are gone."""
+        stored = self._stored
+        if stored.manifest.kind == "map" and end.failure is None and stored.tasks < end.tasks:
+            key = keys.end(stored.manifest.job)
+            raise DamagedObject(
+                key, f"it counts {end.tasks} tasks, and the pages that are there hold {stored.tasks}"
+            )
 
     def _look(self) -> None:
         """Look for new pages and the end; in the driver's thread, every now and then."""
         session, stored = self._session, self._stored
         try:
-            stored.end = reading.read_end(session.store, self.job.id)
+            stored.end = reading.read_end(session.store, self.job.id, stored.manifest.made)
             for page in reading.read_pages(session.store, self.job.id, stored):
                 self._plan(page)
                 session.driver.take_up(self._batches(page), session.driver.next_turn())

@@ -21,7 +21,17 @@
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
-    │   └── InitializerFailed (BrokenExecutor)
+    │   ├── InitializerFailed (BrokenExecutor)
+    │   └── BadEnvironment                    the packages that a function needs cannot be given to workers
+    │       ├── MissingModule (ImportError)   imported, and not installed here
+    │       ├── WrongPython                   the workers have another minor version
+    │       ├── CannotResolve                 no set of versions does, or they cannot be had
+    │       │   └── NoWheel                   a package that cannot be had for the workers' platform
+    │       └── EnvironmentTooLarge           for the workers' disk
+    ├── look who writes to the store
+    │   ├── BadSignature                      an object that nobody with the signing key has written so
+    │   ├── BadSigningKey                     the key is missing, malformed, or no secret
+    │   └── ForeignRecord                     a record of another job of the same name
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
@@ -42,7 +52,18 @@ from __future__ import annotations
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
-from wrens.errors.setup import BackendError, CannotStart, InitializerFailed, VersionMismatch
+from wrens.errors.setup import (
+    BackendError,
+    BadEnvironment,
+    CannotResolve,
+    CannotStart,
+    EnvironmentTooLarge,
+    InitializerFailed,
+    MissingModule,
+    NoWheel,
+    VersionMismatch,
+    WrongPython,
+)
 from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
@@ -56,20 +77,29 @@ from wrens.errors.store import (
     StoreUnavailable,
     UncertainWrite,
 )
+from wrens.errors.trust import BadSignature, BadSigningKey, ForeignRecord
 
 __all__ = [
     "AlreadyExists",
     "BackendError",
+    "BadEnvironment",
     "BadOption",
+    "BadSignature",
+    "BadSigningKey",
     "BadStoreURL",
     "Cancelled",
+    "CannotResolve",
     "CannotShip",
     "CannotStart",
     "DamagedObject",
+    "EnvironmentTooLarge",
+    "ForeignRecord",
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",
+    "MissingModule",
     "NoPutIfAbsent",
+    "NoWheel",
     "ObjectMissing",
     "ObjectTooLarge",
     "RemoteError",
@@ -84,6 +114,7 @@ __all__ = [
     "VersionMismatch",
     "WorkerLost",
     "WrensError",
+    "WrongPython",
 ]
 
 for _name in __all__:

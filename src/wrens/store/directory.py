@@ -205,10 +205,14 @@ class DirectoryStore:
                 yield from self._walk(key, after)
 
     def _names(self, prefix: str) -> Iterable[str]:
-        """Return what is in one directory, in key order; directories end in ``/``, and sort so."""
+        """Return what is in one directory, in key order; directories end in ``/``, and sort so.
+
+        A symbolic link inside is not followed: what is listed is deleted some day, and a link that somebody has put
+        there may lead anywhere.
+        """
         try:
             with os.scandir(self._root + prefix) as entries:
-                names = [entry.name + "/" if entry.is_dir() else entry.name for entry in entries]
+                names = [f"{e.name}/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
         except OSError as error:
             if error.errno in _NO_SUCH:
                 return ()  # never there, or deleted while listing

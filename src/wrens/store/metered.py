@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from wrens.store.port import Buffer, Mode, Store
+from wrens.store.port import Buffer, Mode, Store, is_signed
 
 _PAGE = 1000
 """Keys that one listing or deletion request holds."""
@@ -65,6 +65,7 @@ class MeteredStore:
     def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.url = inner.url
+        self.signed = is_signed(inner)
         self._lock = Lock()
         self._counts = [0, 0, 0, 0, 0, 0]
 

@@ -1,7 +1,7 @@
 """From a URL or a path to a store.
 
-Decides which kinds of store there are, what is checked before any work begins, and where the default store
-lies; what an address may say is decided in :mod:`wrens.store.addresses`.
+Decides which kinds of store there are, which of them are signed, what is checked before any work begins, and where
+the default store lies; what an address may say is decided in :mod:`wrens.store.addresses`.
 The classes that keep the promises are imported only when an address asks for them, so that a directory
 never loads the object store library.
 """
@@ -18,9 +18,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wrens.errors import BadStoreURL, StoreDenied, StoreError
-from wrens.store.addresses import SCHEME, bucket_and_settings, checked_path, path_of, unknown
+from wrens.store.addresses import (
+    SCHEME,
+    bucket_and_settings,
+    checked_path,
+    path_of,
+    signing_of,
+    unknown,
+    with_signing,
+)
 from wrens.store.failures import translate
-from wrens.store.port import Store
+from wrens.store.port import Store, is_signed
 
 Opener = Callable[..., Store]
 """``opener(url, create=...)`` returns the store of a URL."""
@@ -48,8 +56,14 @@ def register_scheme(scheme: str, opener: Opener) -> None:
     _openers[scheme.lower()] = opener
 
 
-def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True, check: bool = False) -> Store:
+def open_store(
+    url_or_path: str | os.PathLike[str], *, create: bool = True, check: bool = False, decided: bool = False
+) -> Store:
     """Open the store at an address.
+
+    What is in a store is unpickled. So a store to which others may write is signed (:mod:`wrens.store.signed`):
+    every bucket, every registered scheme, and a directory that is not the user's own. ``?signed=no`` and
+    ``?signed=yes`` at the end of a URL say otherwise.
 
     Args:
         url_or_path: A directory (``/data/jobs``, ``~/jobs``, ``file:///data/jobs``), ``memory://name`` (one
@@ -59,12 +73,15 @@ def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True, chec
             only be readable, and so need a bucket that is checked.
         check: Ask a bucket for something first, so that a wrong address, missing credentials, a bucket that is
             not there or one without put-if-absent are told at once, and not by the first job.
+        decided: The address is the ``url`` of a store that a client has opened: take its word for it whether the
+            store is signed, and do not make a signing key. For workers.
 
     Returns:
         The store. Its ``url`` opens the same store again, also on another machine that reaches it.
 
     Raises:
         BadStoreURL: if the address names no store.
+        BadSigningKey: if the store is signed, and the user's key cannot be had.
         StoreDenied: if the directory cannot be used for want of permission; with ``check``, a bucket for
             want of credentials or permission.
         StoreUnavailable: if ``check`` finds no service at this address.
@@ -75,7 +92,36 @@ def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True, chec
     >>> open_store("s3://bucket/prefix?region=eu-west-1").url
     's3://bucket/prefix?region=eu-west-1'
     """
-    address = os.fsdecode(url_or_path)
+    address, told = signing_of(os.fsdecode(url_or_path))
+    store = _open_unsigned(address, create=create, check=check)
+    if is_signed(store):
+        return store  # an opener of another scheme has gone through here
+    url, before = signing_of(store.url)
+    told = before if told is None else told
+    usual = _usually_signed(store, url, decided=decided)
+    wanted = usual if told is None else told
+    if told not in (None, usual) or (url.startswith("file:") and (wanted or told is not None)):
+        # Whoever opens it again by its URL, perhaps elsewhere, shall come to the same.
+        url = with_signing(url, signed=wanted)
+    if not wanted:
+        store.url = url
+        return store
+    from wrens.store.signed import SignedStore
+    from wrens.store.signing_keys import signing_key
+
+    return SignedStore(store, signing_key(make=not decided), url=url)
+
+
+def _usually_signed(store: Store, url: str, *, decided: bool) -> bool:
+    """Decide whether a store is signed when its address does not say it: when others may write to it."""
+    if url.startswith("file:"):
+        from wrens.store.privacy import is_private
+
+        return not decided and not is_private(path_of(url))
+    return not (url.startswith("memory:") or getattr(store, "trusted", False))
+
+
+def _open_unsigned(address: str, *, create: bool, check: bool) -> Store:
     match = SCHEME.match(address)
     if match is None:
         return _open_path(address, create=create)
@@ -210,7 +256,7 @@ def default_store_url() -> str:
     chosen = os.environ.get("WRENS_STORE")
     if chosen:
         return chosen
-    root = _cache() / "wrens"
+    root = cache_home() / "wrens"
     url = root.as_uri()
     advice = "Set WRENS_STORE to a directory of your own, or pass store=."
     try:
@@ -228,7 +274,8 @@ def default_store_url() -> str:
     return url
 
 
-def _cache() -> Path:
+def cache_home() -> Path:
+    """Return the user's directory for what can be made anew."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser()
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))

@@ -2,6 +2,8 @@
 
     functions/<digest>-<owner>           a function, or a bundle of the modules that it needs
     values/<digest>-<owner>              a shared value (``ex.put``)
+    environments/<digest>                third-party packages for workers that have none
+    environments/<digest>.used           when a client last relied on them
     jobs/<job>/manifest                  who made the job, with which options and versions
     jobs/<job>/pages/<n>                 a table of batches and their packed inputs
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
@@ -17,7 +19,8 @@ handed on. A task may be handed on any number of times, but the name of a file h
 be longer than 100 characters is ``<n>.of-<digest of the parent's name>.<i>`` instead, and its children's names
 grow from there. Every client and worker comes to the same name, from the parent's name and the child's number.
 ``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence. ``<owner>`` is
-the driver that stored a content and deletes it when it closes: nobody else's work can depend on it.
+the driver that stored a content and deletes it when it closes: nobody else's work can depend on it. An
+environment has none: it takes long to build and upload, and all drivers share it.
 """
 
 from __future__ import annotations
@@ -80,6 +83,15 @@ def made_at(name: str) -> float | None:
     return float(int(match.group(1), 16)) if match else None
 
 
+def new_mark() -> str:
+    """Return 8 random hexadecimal digits, to tell a thing from others of the same name.
+
+    >>> len(new_mark())
+    8
+    """
+    return os.urandom(4).hex()
+
+
 def check_name(name: str) -> str:
     """Return ``name`` when it can be a part of a key.
 
@@ -105,6 +117,19 @@ def value(name: str) -> str:
     return f"values/{name}"
 
 
+def environment(name: str) -> str:
+    """Key of the packages with this digest."""
+    return f"{ENVIRONMENTS}{name}"
+
+
+def environment_use(name: str) -> str:
+    """Key of the sign that the packages with this digest are in use."""
+    return f"{ENVIRONMENTS}{name}{USED}"
+
+
+ENVIRONMENTS, USED = "environments/", ".used"
+ENVIRONMENT = re.compile(rb"[0-9a-f]{32}(?!-[0-9a-f]{8})")
+"""The name of an environment, wherever it stands."""
 JOBS = "jobs/"
 DRIVERS = "drivers/"
 UPLOADS = "uploads/"

@@ -1,7 +1,8 @@
 """Reads what a reference among the inputs stands for: a shared value, or the result of another task.
 
 Decides what a worker keeps of it: the last few, because many tasks share one value. A result is where the
-verdict of its batch says, or in a child that the batch handed the task on to.
+verdict of its batch says, or in a child that the batch handed the task on to. A verdict of an earlier job of the
+same name is none.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Refs:
 
         Raises:
             StoreError: if it cannot be read.
+            BadSignature, ForeignRecord: if it is not what was put there.
             BaseException: the failure of the other task, when it has no result.
         """
         return self._value(ref) if isinstance(ref, ValueRef) else self._result(ref)
@@ -73,7 +75,9 @@ class Refs:
         key = keys.verdict(ref.job, batch)
         if (ref.store, key) not in self._verdicts:
             data = self._host.get(ref.store, key)
-            _keep(self._verdicts, (ref.store, key), envelope.unseal(Verdict, data, key))
+            verdict, body = envelope.unseal(Verdict, data, key)
+            envelope.check_made(verdict.made, ref.made, key, ref.store)
+            _keep(self._verdicts, (ref.store, key), (verdict, body))
         return self._verdicts[ref.store, key]
 
 

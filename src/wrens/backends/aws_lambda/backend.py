@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -81,7 +82,7 @@ class LambdaBackend:
         self.limits = _limits(self._functions, max_workers)
         self._rungs: dict[tuple[str, int], int] = {}
         """On which of the functions a task begins that ran out of memory before."""
-        self._watch = StoreWatch(open_store)
+        self._watch = StoreWatch(partial(open_store, decided=True))
         self._sent: deque[Invocation] = deque()
         self._unwanted: set[str] = set()
         """Cancelled while their request was open."""

@@ -29,12 +29,12 @@ from wrens.backends.aws_lambda.orders import Order
 from wrens.backends.output import Shown
 from wrens.backends.process import Process
 from wrens.clock import SystemClock
-from wrens.errors import ObjectMissing, StoreError, VersionMismatch, WrensError
+from wrens.errors import ObjectMissing, StoreError, WrensError
 from wrens.store import open_store
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
 from wrens.wire.records import Invocation, Loss, Refusal
-from wrens.worker import talk
+from wrens.worker import blame, talk
 
 LOOK_S = 2.0
 """How often it is looked whether somebody has asked for the attempt to stop."""
@@ -199,7 +199,7 @@ class Sandbox:
 
     def _store(self, url: str) -> Store:
         if url not in self._stores:
-            self._stores[url] = open_store(url)
+            self._stores[url] = open_store(url, decided=True)
         return self._stores[url]
 
     def _asked_to_stop(self, invocation: Invocation, attempt: str) -> bool:
@@ -239,7 +239,7 @@ def _invoke(function: str, payload: bytes) -> None:
 
 def _refused(error: WrensError) -> Refusal | None:
     """Return the error as one that another worker would meet as well, if it is of that kind."""
-    if isinstance(error, (StoreError, VersionMismatch)) and not isinstance(error, ObjectMissing):
+    if isinstance(error, (StoreError, *blame.NOT_THE_TASKS)) and not isinstance(error, ObjectMissing):
         return Refusal(type(error).__name__, tuple(str(fact) for fact in error.args))
     return None
 
