@@ -216,8 +216,9 @@ def test_a_map_over_a_service_with_faults_is_complete_and_exact(proxy: Proxy, ur
 def test_a_refusal_that_means_later_is_tried_again(proxy: Proxy, url: str, status: int) -> None:
     code = {409: "ConditionalRequestConflict", 503: "SlowDown"}.get(status, "Other")
     proxy.script = [Fault("answer", "PutObject", status=status, code=code, times=3)]
-    quick(url).put("k", b"mine")
-    assert bytes(open_store(url).get("k")) == b"mine"
+    store = quick(url)
+    store.put("k", b"mine")
+    assert bytes(store.get("k")) == b"mine"
     assert proxy.counts()["PutObject"] == 4
 
 
