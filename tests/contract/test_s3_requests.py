@@ -32,6 +32,7 @@ from wrens.testing.store_contract import together
 from wrens.wire import keys
 
 MB = 2**20
+STEPS = ["CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "DeleteObjects"]
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +144,13 @@ def test_a_policy_that_only_reads_says_what_works(proxy: Proxy, url: str) -> Non
     reads(url)
 
 
+def test_a_policy_that_only_writes_is_refused(proxy: Proxy, url: str) -> None:
+    wrens.Executor("inline", store=url).shutdown()
+    proxy.script = [Fault("answer", "GetObject", times=None, status=403, code="AccessDenied")]
+    with pytest.raises(StoreDenied, match="what is written there may not be read"):
+        wrens.Executor("inline", store=url)
+
+
 def test_a_bucket_of_somebody_else(proxy: Proxy, url: str) -> None:
     proxy.script = [Fault("answer", times=None, status=403, code="AccessDenied", message="Access Denied")]
     for opened in (lambda: wrens.Executor("inline", store=url), lambda: wrens.attach("job", store=url)):
@@ -177,6 +185,17 @@ def test_a_batch_costs_one_write_and_one_read(proxy: Proxy, url: str) -> None:
     assert set(counts) <= {"PutObject", "GetObject", "ListObjectsV2"}
 
 
+def large(n: int) -> bytes:
+    return bytes([n]) * LARGE
+
+
+def test_a_worker_with_a_large_result_and_lost_replies(proxy: Proxy, url: str) -> None:
+    proxy.script = [Fault("lost_reply", operation) for operation in STEPS]
+    with wrens.Executor(store=url, max_workers=1) as ex:
+        assert [(len(found), found[-1]) for found in ex.map(large, [1])] == [(LARGE, 1)]
+    assert {request.operation for request in proxy.log() if request.fault} == {*STEPS}
+
+
 def test_a_map_over_a_service_with_faults_is_complete_and_exact(proxy: Proxy, url: str) -> None:
     kinds = itertools.cycle(["slow_down", "lost_reply", "lost_request", "cut_reply"])
     turns = itertools.count()
@@ -197,8 +216,9 @@ def test_a_map_over_a_service_with_faults_is_complete_and_exact(proxy: Proxy, ur
 def test_a_refusal_that_means_later_is_tried_again(proxy: Proxy, url: str, status: int) -> None:
     code = {409: "ConditionalRequestConflict", 503: "SlowDown"}.get(status, "Other")
     proxy.script = [Fault("answer", "PutObject", status=status, code=code, times=3)]
-    quick(url).put("k", b"mine")
-    assert bytes(open_store(url).get("k")) == b"mine"
+    store = quick(url)
+    store.put("k", b"mine")
+    assert bytes(store.get("k")) == b"mine"
     assert proxy.counts()["PutObject"] == 4
 
 
@@ -283,9 +303,6 @@ def test_a_service_that_ignores_the_condition_of_a_copy_takes_no_large_object(pr
         store.put("k", bytes(LARGE))
     assert [*store.list("")] == ["probe"]
     store.put("k", bytes(LARGE), mode="replace")
-
-
-STEPS = ["CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "DeleteObjects"]
 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "lost_request", "slow_down"])
