@@ -6,6 +6,7 @@ settings.
 
 from __future__ import annotations
 
+import platform
 from functools import cache
 
 import boto3
@@ -55,6 +56,7 @@ def make_function(
                 "AWS_ENDPOINT_URL": server.url,
                 "WRENS_VERSION": wrens.__version__,
                 "WRENS_PYTHON": python,
+                naming.GLIBC_VARIABLE: platform.libc_ver()[1],
                 "WRENS_SIGNING_KEY": signing_key().export(),
                 VARIABLE: signing_key().export(),
                 **variables,

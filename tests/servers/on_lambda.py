@@ -26,8 +26,7 @@ def apply() -> None:
     registry._OWN["local"] = "on_lambda:make"
 
     def in_bucket(path: str, *, create: bool) -> object:
-        del create
-        return opening._open_bucket("s3", f"s3://{BUCKET}/{_prefix(path)}", check=False)
+        return opening._open_bucket("s3", f"s3://{BUCKET}/{_prefix(path)}", create=create, check=False)
 
     opening._open_path = in_bucket
 

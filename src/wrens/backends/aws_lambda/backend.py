@@ -23,7 +23,13 @@ import msgspec
 from wrens.backends.aws_lambda import orders
 from wrens.backends.aws_lambda.evidence import Ending, ending
 from wrens.backends.aws_lambda.invoking import Invoker
-from wrens.backends.aws_lambda.naming import GLIBC, NEWEST_GLIBC, WORKER_HAS, chosen_function, python_version
+from wrens.backends.aws_lambda.naming import (
+    GLIBC_VARIABLE,
+    WORKER_HAS,
+    chosen_function,
+    libc,
+    python_version,
+)
 from wrens.backends.aws_lambda.service import Facts, Service, check
 from wrens.backends.base import Committed, Limits, Lost, Notice
 from wrens.backends.watching import Awaited, StoreWatch
@@ -270,11 +276,10 @@ def _platform(functions: Sequence[Facts]) -> Platform:
     """Return what packages for these functions have to fit, which differ in memory only."""
     first = functions[0]
     python = first.python or python_version()
-    minor = (3, int(python.partition(".")[2]))
     return Platform(
         python=python,
         machine=first.machine,
-        libc=f"manylinux_2_{GLIBC.get(minor, NEWEST_GLIBC)}",
+        libc=libc(python, first.variables.get(GLIBC_VARIABLE, "")),
         provided=WORKER_HAS,
         disk_mb=int(0.9 * min(facts.disk_mb for facts in functions)),
     )

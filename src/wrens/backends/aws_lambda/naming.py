@@ -32,6 +32,8 @@ PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 GLIBC = {(3, 11): 26}
 """The minor version of glibc 2 that a Python has in Lambda, where it is not the newest."""
 NEWEST_GLIBC = 34
+GLIBC_VARIABLE = "WRENS_GLIBC"
+"""Says in a function's environment which glibc it has, such as ``2.36``, where its image is not one of Lambda's."""
 WORKER_HAS = frozenset({"wrens", "cloudpickle", "msgspec", "obstore"})
 """The packages of a function's own code: what a worker imports. What these need comes with them."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
@@ -97,6 +99,23 @@ def runtime() -> str:
             "Use one of these on this computer too, or an image of your own: wrens deploy aws --image URI.",
         )
     return f"python{python_version()}"
+
+
+def libc(python: str, said: str = "") -> str:
+    """Return which wheels a function can use, as a platform tag.
+
+    Args:
+        python: Its Python, such as ``"3.11"``.
+        said: Its glibc, where that is known; by default what Lambda has for this Python.
+
+    >>> libc("3.11"), libc("3.12"), libc("3.12", "2.36")
+    ('manylinux_2_17', 'manylinux_2_34', 'manylinux_2_36')
+    """
+    minor = (3, int(python.partition(".")[2]))
+    glibc = int(said.partition(".")[2]) if said else GLIBC.get(minor, NEWEST_GLIBC)
+    # The resolver knows 2.17, 2.28 and from 2.31 on each.
+    known = glibc if glibc >= 31 else 28 if glibc >= 28 else 17
+    return f"manylinux_2_{known}"
 
 
 @dataclass(frozen=True)
