@@ -28,7 +28,7 @@ from wrens.environments.wanted import Environment
 from wrens.errors import AlreadyExists, CannotResolve, MissingModule, NoWheel, ObjectMissing, StoreError
 from wrens.serialize import Shipment
 from wrens.serialize.origins import ORIGINS
-from wrens.store.port import Store
+from wrens.store.port import Store, raw_range
 from wrens.wire import envelope, keys
 from wrens.wire.records import EnvironmentUse
 
@@ -240,7 +240,7 @@ class Supply:
 
     def _is_stored(self, digest: str) -> bool:
         try:
-            self._store.get(keys.environment(digest), length=16)
+            raw_range(self._store, keys.environment(digest), 0, 16)  # what it is, workers check
         except ObjectMissing:
             return False
         return True
