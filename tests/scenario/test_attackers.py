@@ -368,6 +368,7 @@ def test_the_command_line_names_what_it_does_not_trust(
     finished(scene)
     finished(scene, name="sound")
     scene.swap(keys.verdict("job", "00000000"), b"".join(map(bytes, scene.forged())))
+    scene.swap(keys.end("planted"), b"{}")
     assert wrens_command(["jobs", "--store", scene.url]) == 0
     told = capsys.readouterr()
     rows = {words[0]: words for words in map(str.split, told.out.splitlines()) if words}
@@ -380,6 +381,7 @@ def test_the_command_line_names_what_it_does_not_trust(
     assert chosen.state == "not trusted"
     assert not cleaning.delete(scene.mine, "job", now=later)
     assert not list(scene.plain.list(keys.job("job")))
+    assert not cleaning.sweep(scene.mine, now=later).reason
     assert attached(scene, "sound") == [2, 4, 6]
 
 

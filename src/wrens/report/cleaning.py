@@ -201,7 +201,7 @@ def _sweep(store: Store, now: float, without: Collection[str]) -> Sweep:
             )
     jobs = [job for job in reading.list_jobs(store) if job not in without]
     for job in jobs:
-        if reading.read_end(store, job) is None and now - _look(store, job, now).signs_at < QUIET_S:
+        if not _has_end(store, job) and now - _look(store, job, now).signs_at < QUIET_S:
             return Sweep(signs=signs, reason=f"job {job} has no end yet and may still come to refer to more")
     contents = {keys.basename(key): key for prefix in _CONTENTS for key in store.list(prefix)}
     contents |= _long_unused(store, now)
@@ -285,6 +285,14 @@ def _look(store: Store, job_id: str, now: float) -> _Found:
     return _Found(state, made_at, _last_beat(store, job_id) or made_at, complete=state == "remains")
 
 
+def _has_end(store: Store, job_id: str) -> bool:
+    """Tell whether no more pages of this job will come; to one whose end cannot be trusted nobody adds any."""
+    try:
+        return reading.read_end(store, job_id) is not None
+    except BadSignature:
+        return True
+
+
 def _made_at(store: Store, job_id: str, now: float) -> float:
     """Return when a job was made: as its manifest has it, else as its id says, else now."""
     try:
@@ -319,7 +327,10 @@ def _names(store: Store, key: str) -> set[str]:
     found: set[str] = set()
     start = 0
     while True:
-        part = raw_range(store, key, start, SLICE)
+        try:
+            part = raw_range(store, key, start, SLICE)
+        except ObjectMissing:
+            return found  # somebody deletes it at this moment, or has put a job without a manifest there
         for name in (keys.CONTENT, keys.ENVIRONMENT):
             found.update(match.group().decode("ascii") for match in name.finditer(part))
         if len(part) < SLICE:
