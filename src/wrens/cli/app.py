@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 from wrens import __version__
 from wrens.cli.clean import clean
 from wrens.cli.demo import demo
+from wrens.cli.deploy import deploy, undeploy
+from wrens.cli.doctor import doctor
 from wrens.cli.jobs import jobs, logs, resume, show
 from wrens.errors import WrensError
 
@@ -41,8 +43,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, jobs, show, resume, logs, clean):
+for command in (demo, jobs, show, resume, logs, clean, doctor):
     app.command()(command)
+app.add_typer(deploy, name="deploy")
+app.add_typer(undeploy, name="undeploy")
 
 
 def _print_version(wanted: bool) -> None:

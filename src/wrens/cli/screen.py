@@ -51,3 +51,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         # As text, or a word in brackets would be taken for markup.
         shown.add_row(*(Text(cell) for cell in row))
     console.print(shown)
+
+
+def checks(rows: Iterable[tuple[str, str, str, str]]) -> None:
+    """Print what was looked at to stdout: a mark, its name, what was seen, and what to run if it failed.
+
+    Args:
+        rows: ``passed``, ``failed`` or ``skipped``; name, evidence, and the command.
+    """
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    marks = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("–", "dim")}
+    for outcome, name, evidence, command in rows:
+        mark, style = marks[outcome]
+        console.print(Text.assemble((mark, style), f" {name:<37} ", evidence), soft_wrap=True)
+        if outcome == "failed" and command:
+            console.print(Text.assemble("    ", ("→", style), f" {command}"), soft_wrap=True)

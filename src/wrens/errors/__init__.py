@@ -19,7 +19,10 @@
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
-    │   └── InitializerFailed (BrokenExecutor)
+    │   ├── InitializerFailed (BrokenExecutor)
+    │   ├── ServiceError                      a cloud service refused a request
+    │   ├── NotOurs                           something of this name was not made by wrens
+    │   └── CannotDeploy                      what workers need cannot be built or put in place
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
@@ -40,7 +43,15 @@ from __future__ import annotations
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
-from wrens.errors.setup import BackendError, CannotStart, InitializerFailed, VersionMismatch
+from wrens.errors.setup import (
+    BackendError,
+    CannotDeploy,
+    CannotStart,
+    InitializerFailed,
+    NotOurs,
+    ServiceError,
+    VersionMismatch,
+)
 from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
@@ -59,14 +70,17 @@ __all__ = [
     "BadOption",
     "BadStoreURL",
     "Cancelled",
+    "CannotDeploy",
     "CannotShip",
     "CannotStart",
     "DamagedObject",
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",
+    "NotOurs",
     "ObjectMissing",
     "RemoteError",
+    "ServiceError",
     "StoreDenied",
     "StoreError",
     "StoreFull",

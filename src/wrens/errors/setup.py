@@ -1,4 +1,4 @@
-"""Errors that are mended in the set-up: versions, processes, initializers."""
+"""Errors that are mended in the set-up: versions, processes, initializers, packages and cloud services."""
 
 from __future__ import annotations
 
@@ -77,3 +77,63 @@ class InitializerFailed(WrensError, BrokenExecutor):
 
     def __str__(self) -> str:
         return lines(f"the initializer {self.name} raised in a worker; no task was run there", self.error)
+
+
+class ServiceError(WrensError):
+    """A cloud service refused a request, or could not be asked.
+
+    Args:
+        service: Its name, such as ``"lambda"``.
+        action: The request, such as ``"CreateFunction"``.
+        code: What the service calls it, such as ``"AccessDenied"``; ``"NoCredentials"``, ``"NoRegion"`` and
+            ``"Unreachable"`` when no request was made.
+        message: What the service said.
+        advice: What to do.
+    """
+
+    def __init__(
+        self, service: str, action: str, code: str = "", message: str = "", advice: str = ""
+    ) -> None:
+        super().__init__(service, action, code, message, advice)
+        self.service, self.action, self.code, self.message = service, action, code, message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return lines(f"{self.service}:{self.action} was refused: {self.code}", self.message, self.advice)
+
+
+class NotOurs(WrensError):
+    """Something of this name exists that wrens has not made, so it is left alone.
+
+    Args:
+        thing: What it is, such as ``"the function wrens-py311"``.
+        evidence: How that was seen.
+        advice: What to do.
+    """
+
+    def __init__(self, thing: str, evidence: str = "", advice: str = "") -> None:
+        super().__init__(thing, evidence, advice)
+        self.thing, self.evidence, self.advice = thing, evidence, advice
+
+    def __str__(self) -> str:
+        return lines(
+            f"{self.thing} exists and was not made by wrens; it was left as it is", self.evidence, self.advice
+        )
+
+
+class CannotDeploy(WrensError):
+    """What workers need on a service cannot be built or put there.
+
+    Args:
+        what: What cannot be done, as the end of "cannot ...".
+        evidence: Why.
+        advice: What to do.
+        kept: What was done before, and stays.
+    """
+
+    def __init__(self, what: str, evidence: str = "", advice: str = "", kept: str = "") -> None:
+        super().__init__(what, evidence, advice, kept)
+        self.what, self.evidence, self.advice, self.kept = what, evidence, advice, kept
+
+    def __str__(self) -> str:
+        return lines(f"cannot {self.what}", self.evidence, self.advice, self.kept)

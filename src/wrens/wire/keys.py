@@ -8,6 +8,8 @@
     jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss; cancel, a word for the worker's host
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
+    deployments/<digest>                 code on its way to a service that takes it from here; then deleted
+    trials/<id>                          written, read and deleted by 'wrens doctor'
 
 Names of pages and root batches are padded with zeros, so that a listing in key order is a listing in
 number order. ``<batch>`` is ``<n>`` for a batch of a page, ``<parent>.<i>`` for a child that a verdict
@@ -99,6 +101,16 @@ DRIVERS = "drivers/"
 def driver(driver_id: str) -> str:
     """Key of a driver's sign of life."""
     return f"drivers/{driver_id}"
+
+
+def deployment(digest: str) -> str:
+    """Key of code that is to be deployed."""
+    return f"deployments/{digest}"
+
+
+def trial(trial_id: str) -> str:
+    """Key of an object that somebody writes to see whether that works."""
+    return f"trials/{trial_id}"
 
 
 def job(job_id: str) -> str:
