@@ -9,5 +9,18 @@
     evidence     from log lines to how an invocation ended (pure)
     handler      what runs inside the function
 
+and for what is there before the first of them:
+
+    naming       what things on AWS are called
+    permissions  who may do what, as data
+    packaging    the worker's code, as a zip and for an image
+    stamp        what a function holds
+    account      requests to an account, as data
+    deployed     what there is
+    deploying    what has to be done (pure)
+    removing     what has to be removed (pure)
+    steps        doing it
+    checking     what can be wrong
+
 Decides nothing; names the parts.
 """
