@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError
 
-from wrens.errors import AlreadyExists, BadStoreURL, ObjectMissing, StoreUnavailable
+from wrens.errors import (
+    AlreadyExists,
+    BadStoreURL,
+    ObjectMissing,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+)
 from wrens.store.failures import first_line, translate
 from wrens.store.naming import as_buffers, check_key, check_prefix, check_range, total
 from wrens.store.port import Buffer, Mode
@@ -113,7 +120,7 @@ class CloudStore:
         try:
             return memoryview(obstore.get(self._inner, key, options=options).bytes())
         except _FAILURES as error:
-            failure = translate(error, "get", key, self.url)
+            failure = self._not_read(key, error)
             missing = isinstance(failure, (ObjectMissing, StoreUnavailable))
             if not missing and options and start >= self._size(key):
                 return memoryview(b"")  # services call a start past the end an error
@@ -123,7 +130,23 @@ class CloudStore:
         try:
             return obstore.head(self._inner, key)["size"]
         except _FAILURES as error:
-            raise translate(error, "get", key, self.url) from error
+            raise self._not_read(key, error) from error
+
+    def _not_read(self, key: str, error: Exception) -> StoreError:
+        """Say why an object could not be read.
+
+        To a caller whose right to list is bound to a prefix, S3 says of a missing object that it is denied. Within
+        that prefix a listing tells.
+        """
+        failure = translate(error, "get", key, self.url)
+        if not isinstance(failure, StoreDenied):
+            return failure
+        try:
+            near = self._pages(key[: key.rfind("/") + 1], key[:-1])
+            there = next((found for found in near if found >= key), None) == key
+        except StoreError:
+            return failure
+        return failure if there else ObjectMissing("get", key, self.url, failure.reason)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``, in order, one page of the service at a time."""
