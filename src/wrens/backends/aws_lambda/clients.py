@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from wrens.errors import BackendError
@@ -54,6 +55,7 @@ def client(service: str, *, region: str | None = None, connections: int = 10, tr
     """
     try:
         import boto3
+        import botocore.session
         from botocore.config import Config
         from botocore.exceptions import NoRegionError, ProfileNotFound
     except ImportError as error:
@@ -66,13 +68,24 @@ def client(service: str, *, region: str | None = None, connections: int = 10, tr
         user_agent_extra="wrens",
     )
     try:
-        return boto3.session.Session().client(service, region_name=region, config=config)
+        session = botocore.session.Session()
+        session.register_component("data_loader", _loader())
+        made = boto3.session.Session(botocore_session=session)
+        return made.client(service, region_name=region, config=config)
     except NoRegionError as error:
         told = "Set AWS_REGION, or a region in your profile: aws configure set region eu-west-1"
         raise BackendError("lambda", "no region is set", str(error), told) from error
     except ProfileNotFound as error:
         told = "Correct AWS_PROFILE, or make the profile: aws configure --profile NAME"
         raise BackendError("lambda", "the profile does not exist", str(error), told) from error
+
+
+@cache
+def _loader() -> Any:
+    """Return what reads the descriptions of services and keeps them: reading takes longer than most requests."""
+    from botocore.loaders import Loader
+
+    return Loader()
 
 
 def or_none(call: Callable[[], T]) -> T | None:

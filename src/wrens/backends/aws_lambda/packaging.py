@@ -99,16 +99,25 @@ def build(version: str, arch: str = "x86_64") -> Package:
 
 def gather(version: str, arch: str) -> Files:
     """Return all files of the worker by their path: its packages, wrens, and the stamp."""
-    if arch not in ARCHS:
-        raise BadOption(f"--arch {arch}", "is none that Lambda has", f"Use {' or '.join(ARCHS)}.")
     with tempfile.TemporaryDirectory(prefix="wrens-package-") as folder:
-        fetch(Path(folder), requirements(), arch)
+        fetch(Path(folder), requirements(), checked(arch))
         files = dict(_files_of(Path(folder)))
         packages = {found.name: found.version for found in metadata.distributions(path=[folder])}
     files.update(own_files())
     content = _digest(files)
     stamp = Stamp(version, RECORDS, python_version(), arch, packages, content)
     return files | {FILE: stamp.encoded()}
+
+
+def checked(arch: str) -> str:
+    """Return a processor when Lambda has it.
+
+    Raises:
+        BadOption: if it has not.
+    """
+    if arch not in ARCHS:
+        raise BadOption(f"--arch {arch}", "is none that Lambda has", f"Use {' or '.join(ARCHS)}.")
+    return arch
 
 
 def read(files: Mapping[str, bytes]) -> Stamp:
