@@ -185,6 +185,8 @@ def _state(config: Mapping[str, Any], mend: str) -> Check:
     )
     # A function that nobody used for weeks is inactive, and becomes active by being used.
     good = state in {"Active", "Inactive"} and update == "Successful"
+    if "Pending" in (state, update) or update == "InProgress":
+        mend = "wait some seconds, and run wrens doctor again: it is being made or changed"
     why = " ".join(str(config.get(field, "")) for field in ("StateReason", "LastUpdateStatusReason")).strip()
     return Check(
         "function", outcome(good), f"{state.lower()}: {held}" + (f"; {why}" if why and not good else ""), mend
