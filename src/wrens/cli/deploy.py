@@ -37,6 +37,33 @@ NameOption = Annotated[
 RegionOption = Annotated[
     str | None, typer.Option("--region", help="AWS's region; by default that of AWS's own tools.")
 ]
+MemoryOption = Annotated[
+    int | None, typer.Option("--memory", help="MB of each worker; 1769 when it is made: one processor.")
+]
+TimeoutOption = Annotated[
+    int | None, typer.Option("--timeout", help="Seconds that a worker may run; 900 when it is made.")
+]
+EphemeralOption = Annotated[
+    int | None, typer.Option("--ephemeral", help="MB of disk of each worker; 512 when it is made.")
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option("--concurrency", help="Workers at most, reserved for this; 0: no such limit."),
+]
+ArchOption = Annotated[str | None, typer.Option("--arch", help="x86_64 or arm64; x86_64 when it is made.")]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", help="URI of a container image to use instead of a zip.")
+]
+ContextOption = Annotated[
+    Path | None,
+    typer.Option("--image-context", help="Only write what such an image is built from to this directory."),
+]
+PoliciesOption = Annotated[
+    bool, typer.Option("--print-policies", help="Only print who has to be allowed what, as JSON.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done, and print the policies.")
+]
 PLACEHOLDER = "123456789012"
 """Stands for the account in policies that are printed without credentials."""
 
@@ -55,38 +82,16 @@ def _undeploy() -> None:
 def deploy_aws(
     store: StoreOption = None,
     name: NameOption = "",
-    memory: Annotated[
-        int | None, typer.Option("--memory", help="MB of each worker; 1769 when it is made: one processor.")
-    ] = None,
-    timeout: Annotated[
-        int | None, typer.Option("--timeout", help="Seconds that a worker may run; 900 when it is made.")
-    ] = None,
-    ephemeral: Annotated[
-        int | None, typer.Option("--ephemeral", help="MB of disk of each worker; 512 when it is made.")
-    ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option("--concurrency", help="Workers at most, reserved for this; 0: no such limit."),
-    ] = None,
-    arch: Annotated[
-        str | None, typer.Option("--arch", help="x86_64 or arm64; x86_64 when it is made.")
-    ] = None,
-    image: Annotated[
-        str | None, typer.Option("--image", help="URI of a container image to use instead of a zip.")
-    ] = None,
-    image_context: Annotated[
-        Path | None,
-        typer.Option(
-            "--image-context", help="Only write what such an image is built from to this directory."
-        ),
-    ] = None,
+    memory: MemoryOption = None,
+    timeout: TimeoutOption = None,
+    ephemeral: EphemeralOption = None,
+    concurrency: ConcurrencyOption = None,
+    arch: ArchOption = None,
+    image: ImageOption = None,
+    image_context: ContextOption = None,
     region: RegionOption = None,
-    print_policies: Annotated[
-        bool, typer.Option("--print-policies", help="Only print who has to be allowed what, as JSON.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done, and print the policies.")
-    ] = False,
+    print_policies: PoliciesOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Put workers on AWS Lambda, or bring them up to date: bucket, role, logs, function."""
     if image_context is not None:
