@@ -23,6 +23,8 @@ SCRIPTS = (
     "unequal",
     "cold_start",
     "store_requests",
+    "environments",
+    "signing",
 )
 
 

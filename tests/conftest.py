@@ -23,12 +23,21 @@ if TYPE_CHECKING:
     from ledger import Ledger
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys that tests make are not those of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("WRENS_SIGNING_KEY", raising=False)
+        yield
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["local", "lambda"], default="local", help="where tests/scenario runs")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _on(request: pytest.FixtureRequest) -> Iterator[None]:
+def _on(request: pytest.FixtureRequest, _own_configuration: None) -> Iterator[None]:
     """With ``--on lambda``, what tests call this computer is an emulated Lambda."""
     if request.config.getoption("--on") == "local":
         yield

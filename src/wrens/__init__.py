@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wrens.version import __version__  # noqa: F401 - where everybody looks for it
 
 if TYPE_CHECKING:
     from wrens.core.attach import attach as attach
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from wrens.core.policy import Packing as Packing
     from wrens.core.policy import Resources as Resources
     from wrens.core.policy import Retry as Retry
+    from wrens.environments.wanted import Environment as Environment
     from wrens.worker.context import current_task as current_task
 
 _HOMES = {
     "Backup": "wrens.core.policy",
+    "Environment": "wrens.environments.wanted",
     "Executor": "wrens.core.executor",
     "Future": "wrens.core.future",
     "Job": "wrens.core.job",

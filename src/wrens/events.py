@@ -92,5 +92,36 @@ class JobEnded:
     at: float
 
 
-Event = JobStarted | TasksPlanned | InputsEnded | AttemptLaunched | AttemptLost | BatchSettled | JobEnded
+@dataclass(frozen=True, slots=True)
+class EnvironmentWanted:
+    """Packages for the workers are being put together; ``packages`` are those that were asked for."""
+
+    packages: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentBuilt:
+    """Packages for the workers are in the store, ``nbytes`` of them; ``cached`` tells that they were before."""
+
+    digest: str
+    packages: tuple[str, ...]
+    nbytes: int
+    seconds: float
+    cached: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFailed:
+    """Packages for the workers could not be put together; nothing was launched that needs them."""
+
+    packages: tuple[str, ...]
+    reason: str
+    at: float
+
+
+EnvironmentEvent = EnvironmentWanted | EnvironmentBuilt | EnvironmentFailed
+JobEvent = JobStarted | TasksPlanned | InputsEnded | AttemptLaunched | AttemptLost | BatchSettled | JobEnded
+Event = JobEvent | EnvironmentEvent
 Observer = Callable[[Event], None]

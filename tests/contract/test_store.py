@@ -13,6 +13,8 @@ from wrens.clock import VirtualClock
 from wrens.store import Fault, FaultyStore, MeteredStore, RetryingStore, Store, open_store
 from wrens.store.cloud import CloudStore, memory
 from wrens.store.directory import DirectoryStore
+from wrens.store.signed import SignedStore
+from wrens.store.signing_keys import SigningKey
 from wrens.testing import StoreContract
 
 _names = itertools.count()
@@ -65,6 +67,27 @@ class TestMetered(InDirectories):
 class TestRetrying(InDirectories):
     def make_store(self) -> Store:
         return RetryingStore(self.make_directory(), clock=VirtualClock())
+
+
+KEY = SigningKey(bytes(range(32)), "a test")
+
+
+class TestSigned(InDirectories):
+    def make_store(self) -> Store:
+        return SignedStore(self.make_directory(), KEY)
+
+
+class TestSignedInMemory(StoreContract):
+    def make_store(self) -> Store:
+        return SignedStore(memory("memory://"), KEY)
+
+
+class TestSignedOverLostReplies(InDirectories):
+    """The signature is around the retries, so that what is read back is compared with what was written."""
+
+    def make_store(self) -> Store:
+        faulty = FaultyStore(self.make_directory(), LostReplies())
+        return SignedStore(RetryingStore(faulty, clock=VirtualClock()), KEY)
 
 
 class TestFaultyWithoutFaults(InDirectories):

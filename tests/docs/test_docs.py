@@ -135,7 +135,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert re.search(rf"`(?:wrens\.)?{name}\b", text_of("README.md", *REFERENCE))
 
 
-PARTS = [wrens.Options, wrens.Retry, wrens.Packing, wrens.Backup, wrens.Resources]
+PARTS = [wrens.Options, wrens.Retry, wrens.Packing, wrens.Backup, wrens.Resources, wrens.Environment]
 FIELDS = [(part, field.name) for part in PARTS for field in fields(part)]
 
 
@@ -290,4 +290,4 @@ def test_the_readme_quotes_what_was_measured(path: Path) -> None:
 def test_every_row_of_the_readme_was_measured() -> None:
     scripts = re.findall(r"\| `bench/(\w+)\.py` \|", text_of("README.md"))
     assert sorted(scripts) == sorted(path.stem for path in (ROOT / "bench/results").glob("*.json"))
-    assert len(scripts) == 8
+    assert len(scripts) == 10

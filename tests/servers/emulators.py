@@ -42,9 +42,12 @@ class Server:
         """What makes clients of AWS in a process speak to this server."""
         return {**CREDENTIALS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": self.url}
 
-    def make_bucket(self, name: str) -> str:
-        """Make a bucket, and return its URL for wrens."""
-        request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
+    def make_bucket(self, name: str, region: str = "") -> str:
+        """Make a bucket, by default in us-east-1, and return its URL for wrens."""
+        where = f"<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+        request = urllib.request.Request(
+            f"{self.url}/{name}", method="PUT", data=where.encode() if region else None
+        )
         with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10):
             pass
         return f"s3://{name}"
@@ -74,6 +77,28 @@ def moto(folder: Path) -> Iterator[Server]:
     port = free_port()
     command = [str(install.PYTHON.with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     with running(command, port, folder / "moto.log", {"TMPDIR": str(folder)}) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def runtime(folder: Path, code: Path, handler: str, **settings: str) -> Iterator[Server]:
+    """Run AWS's own emulator of Lambda's runtime interface with a function's code, and AWS's runtime client.
+
+    It carries out one invocation at a time. The name of the function is ``function``.
+
+    Args:
+        folder: For its files.
+        code: The folder with the function's code.
+        handler: ``module.function``.
+        settings: The function's environment.
+    """
+    port, inside = free_port(), free_port()
+    command = [
+        *(str(install.RIE), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *("--runtime-api-address", f"127.0.0.1:{inside}", str(install.PYTHON), "-m", "awslambdaric", handler),
+    ]
+    environment = {"PYTHONPATH": str(code), "LAMBDA_TASK_ROOT": str(code), **settings}
+    with running(command, port, folder / "runtime.log", environment) as server:
         yield server
 
 

@@ -15,6 +15,7 @@ import boto3
 from emulators import Server
 
 import wrens
+from wrens.store.signing_keys import VARIABLE, signing_key
 
 LIBRARIES = ("msgspec", "cloudpickle", "obstore")
 HANDLER = "wrens.backends.aws_lambda.handler.handle"
@@ -67,6 +68,7 @@ def make_function(
                 "AWS_ENDPOINT_URL": server.url,
                 "WRENS_VERSION": wrens.__version__,
                 "WRENS_PYTHON": python,
+                VARIABLE: signing_key().export(),
                 **variables,
             }
         },

@@ -29,6 +29,19 @@ FACTS: dict[str, tuple[Any, ...]] = {
     "VersionMismatch": ("Python", "3.12", "3.11", "job j", "local worker 7"),
     "CannotStart": ("local worker 7: exit code 1", "no module named encodings"),
     "InitializerFailed": ("connect", "Traceback: no route"),
+    "BadSignature": ("jobs/j/end", "s3://lab", "it carries no signature", "Look who writes.", "worker 7"),
+    "BadSigningKey": ("the variable", "is not 64 hexadecimal digits", "'wrens key' prints one."),
+    "ForeignRecord": ("jobs/j/end", "s3://lab", "0a1b2c3d", "4e5f6071"),
+    "BackendError": ("lambda", "there is no function wrens-py311", "ResourceNotFoundException", "Make it."),
+    "ServiceError": ("iam", "GetRole", "AccessDenied", "not authorized to perform: iam:GetRole", "Ask for it."),
+    "NotOurs": ("the function wrens-py311", "It lacks the tag wrens=1.", "Use another --name."),
+    "CannotDeploy": ("create role x", "iam:CreateRole was refused", "Ask for it.", "Nothing was changed."),
+    "BadEnvironment": ("no packages",),
+    "MissingModule": ("scipy", "the function fit", "the environment that was asked for"),
+    "WrongPython": ("3.12", "3.11", "lambda"),
+    "CannotResolve": (("a==1", "b==2"), "x86_64-manylinux_2_34", "a needs b<2"),
+    "NoWheel": (("a==1",), "x86_64-manylinux_2_34", "a has wheels for win_amd64 only"),
+    "EnvironmentTooLarge": (900_000_000, 500_000_000, ("torch (800 MB)",), "a worker of 'lambda'"),
     "WorkerLost": ("job", 7, ("local: killed", "local: killed again"), "memory", "last words"),
     "TaskTimeout": ("job", 7, 1.5, 'File "x.py", line 3'),
     "RemoteError": ("mypkg.Refused", "no", "it could not be pickled"),
@@ -73,6 +86,7 @@ def test_the_drawing_of_the_tree_is_complete() -> None:
         (errors.BadStoreURL, ValueError),
         (errors.TaskTimeout, TimeoutError),
         (errors.InitializerFailed, concurrent.futures.BrokenExecutor),
+        (errors.MissingModule, ImportError),
         (errors.JobFailed, ExceptionGroup),
     ):
         assert issubclass(kind, parent)
@@ -112,7 +126,7 @@ def test_every_exception_can_be_made_from_the_least(kind: type[WrensError]) -> N
     error = kind(
         *(1.0 if p.name == "timeout_s" else 1 if p.name in {"task", "known"} else "x" for p in needed)
     )
-    assert str(error) or kind is WrensError
+    assert str(error) or kind in {WrensError, errors.BadEnvironment}
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 

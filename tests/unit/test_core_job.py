@@ -17,7 +17,7 @@ from wrens.core.future import Future
 from wrens.core.job import Job
 from wrens.errors import Cancelled, CannotShip, JobFailed, JobIncomplete, RemoteError
 from wrens.serialize import describe_failure, pack
-from wrens.wire.records import Failure, Verdict
+from wrens.wire.records import Failure, ResultRef, Verdict
 
 FAILED = describe_failure(LookupError("gone"))
 CANCELLED = Failure("cancelled", "wrens.errors.Cancelled", "")
@@ -43,7 +43,7 @@ def verdict(
 
 
 def job_of(total: int, *settled: tuple[Verdict, memoryview]) -> Job[Any]:
-    job: Job[Any] = Job("job", store_url="file:///s")
+    job: Job[Any] = Job("job", home=ResultRef("file:///s", "job", "", -1))
     job.planned(total)
     for each in settled:
         job.settle(*each)
@@ -271,7 +271,7 @@ def test_a_future_is_one_of_the_standard_library() -> None:
 def test_a_cancelled_future_stays_cancelled() -> None:
     asked: list[Any] = []
     future: Future[int] = Future()
-    future.bind("job", 3, "file:///s", asked.append)
+    future.bind(ResultRef("file:///s", "job", "", -1), 3, asked.append)
     assert future.cancel()
     assert asked == [future]
     assert not future.begin()

@@ -17,7 +17,7 @@ from wrens.store import open_store
 from wrens.store.metered import MeteredStore
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import VERSION, End, Heartbeat, Manifest, Policy
+from wrens.wire.records import VERSION, End, EnvironmentUse, Heartbeat, Manifest, Page, Policy, Row
 
 DAY_S = 86_400.0
 
@@ -149,6 +149,30 @@ def test_a_damaged_job_is_old_by_its_id_too(store: Store, now: float):
     assert [(one.job, one.state) for one in chosen] == [(old, "damaged")]
 
 
+# --- packages ----------------------------------------------------------------------------------------
+
+
+def put_environment(store: Store, digest: str, used_at: float | None) -> None:
+    store.put(keys.environment(digest), b"packages")
+    if used_at is not None:
+        store.put(keys.environment_use(digest), envelope.to_json(EnvironmentUse(used_at)))
+
+
+def test_packages_go_when_no_job_names_them_and_nobody_relied_on_them_for_a_week(store: Store, now: float):
+    old, named, young, unsaid = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
+    put_environment(store, old, now - 8 * DAY_S)
+    put_environment(store, named, now - 8 * DAY_S)
+    put_environment(store, young, now - 6 * DAY_S)
+    put_environment(store, unsaid, None)
+    put_job(store, "kept", now - 8 * DAY_S)
+    row = Row(keys.batch(0), 0, 1, "f", "one", 0, 0, named)
+    store.put(keys.page("kept", 0), envelope.seal(Page(VERSION, "kept", 0, "d1", (row,))))
+    gone = {keys.environment(old), keys.environment_use(old)}
+    gone |= {keys.environment(unsaid), keys.environment_use(unsaid)}
+    assert set(sweep(store, now=now).keys) == gone
+    assert set(sweep(store, now=now, without={"kept"}).keys) > gone
+
+
 # --- functions and shared values ---------------------------------------------------------------------
 
 
@@ -239,4 +263,14 @@ def test_only_the_prefixes_of_wrens_are_listed(
     sweep(watched, now=now)
     delete(watched, used[0], now=now)
     assert listed
-    assert all(prefix.startswith(("jobs/", "functions/", "values/", "drivers/")) for prefix in listed)
+    assert all(
+        prefix.startswith(("jobs/", "functions/", "values/", "environments/", "drivers/", "uploads/"))
+        for prefix in listed
+    )
+
+
+def test_uploads_that_never_arrived_are_swept_after_a_day(store: Store, now: float) -> None:
+    old, young = f"{int(now) - 100_000:08x}-00000000", f"{int(now) - 3600:08x}-00000000"
+    for name in (old, young, "another-name"):
+        store.put(keys.upload(name), b"a part of a large object")
+    assert sweep(store, now=now).uploads == (keys.upload(old),)

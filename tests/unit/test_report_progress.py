@@ -103,6 +103,19 @@ def test_short_work_shows_nothing(shown: tuple[Progress, VirtualClock], screen: 
     assert screen.said == []
 
 
+def test_packing_is_told_until_the_packages_are_there(shown: tuple[Progress, VirtualClock], screen: Recorder):
+    progress, clock = shown
+    progress(events.EnvironmentWanted(("numpy==2.0", "six==1.15"), at=0.0))
+    assert progress.draw(0.5)
+    assert screen.said == []
+    clock.advance(2.0)
+    assert progress.draw(2.0)
+    assert screen.said == ["wrens: packing 2 packages for the workers"]
+    progress(events.EnvironmentFailed(("numpy==2.0", "six==1.15"), "no wheel", at=3.0))
+    assert screen.said[1:] == ["[wrens: packing has ended]"]
+    assert not progress.draw(3.0)
+
+
 def test_the_line_is_wiped_before_the_waiter_learns_of_the_end(
     shown: tuple[Progress, VirtualClock], screen: Recorder
 ):

@@ -133,6 +133,11 @@ def test_errors_of_wrens_come_back(name: str) -> None:
         "Cancelled": ("j", 3),
         "VersionMismatch": ("Python", "3.11", "3.12"),
         "UnknownBackend": ("x", ["y"]),
+        "MissingModule": ("scipy", "f"),
+        "WrongPython": ("3.12", "3.11", "lambda"),
+        "CannotResolve": (("a==1",), "x86_64-manylinux_2_34", "no"),
+        "NoWheel": (("a==1",), "x86_64-manylinux_2_34", "no"),
+        "EnvironmentTooLarge": (2, 1),
     }
     error = kind(*facts.get(name, ("a", "b")))
     found = there_and_back(error, kind="system")

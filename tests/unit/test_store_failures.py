@@ -51,6 +51,8 @@ def test_every_exception_of_obstore_is_mapped() -> None:
         ("GenericError", "Generic S3 error: Server returned non-2xx status code: 404 Not Found: NoSuchBucket", ObjectMissing),
         ("GenericError", "Generic LocalFileSystem error: Unable to copy: No space left (os error 28)", StoreFull),
         ("GenericError", "Generic LocalFileSystem error: Unable to open: denied (os error 13)", StoreDenied),
+        ("GenericError", "Generic S3 error: HTTP error: request or response body error", StoreUnavailable),
+        ("GenericError", "Generic S3 error: Server returned non-2xx status code: 501 Not Implemented", StoreError),
         ("GenericError", "Generic S3 error: something new", StoreError),
         ("NotSupportedError", "Operation not supported", StoreError),
     ],
@@ -61,6 +63,19 @@ def test_what_obstore_says(name: str, text: str, kind: type[StoreError]) -> None
     assert type(error) is kind
     assert (error.action, error.key, error.store, error.reason) == ("put", "a/b", "s3://b", text)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_the_answer_of_s3_is_told_in_a_line() -> None:
+    """As AWS writes it: the code stands in the second line, beside much that helps nobody."""
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code><Message>User: me is not\n'
+        "authorized</Message><RequestId>123</RequestId><HostId>abc=</HostId></Error>"
+    )
+    said = f"Server returned non-2xx status code: 403 Forbidden: {body}\n\nDebug source:\n<Code>Else</Code>"
+    error = translate(obstore.exceptions.PermissionDeniedError(said), "put", "k", "s3://b")
+    assert error.reason == (
+        "Server returned non-2xx status code: 403 Forbidden: AccessDenied: User: me is not authorized"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from wrens.store import Fault, default_store_url, open_store, register_scheme
 from wrens.store.cloud import CloudStore
 from wrens.store.directory import DirectoryStore
 from wrens.store.retrying import RetryingStore
+from wrens.store.signed import SignedStore
 from wrens.testing import faulty_url
 from wrens.testing.store_faults import open_faulty
 
@@ -112,8 +113,9 @@ def test_memory_is_one_store_per_name() -> None:
 )
 def test_buckets_open_without_a_request(address: str, url: str) -> None:
     store = open_store(address)
-    assert isinstance(store, RetryingStore)
-    assert isinstance(store._inner, CloudStore)
+    assert isinstance(store, SignedStore)
+    assert isinstance(store._inner, RetryingStore)
+    assert isinstance(store._inner._inner, CloudStore)
     assert store.url == url
     assert open_store(store.url).url == url
 
@@ -252,7 +254,7 @@ def test_a_default_that_others_can_write_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     monkeypatch.delenv("WRENS_STORE", raising=False)
-    monkeypatch.setattr(opening, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(opening, "cache_home", lambda: tmp_path)
     (tmp_path / "wrens").mkdir()
     (tmp_path / "wrens").chmod(mode)
     with pytest.raises(StoreDenied, match="chmod 700"):
@@ -261,7 +263,7 @@ def test_a_default_that_others_can_write_is_refused(
 
 def test_a_default_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WRENS_STORE", raising=False)
-    monkeypatch.setattr(opening, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(opening, "cache_home", lambda: tmp_path)
     monkeypatch.setattr(opening.os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(StoreDenied, match="belongs to user") as caught:
         default_store_url()

@@ -18,6 +18,7 @@ import wrens
 from wrens.clock import VirtualClock
 from wrens.errors import (
     BadStoreURL,
+    NoPutIfAbsent,
     StoreDenied,
     StoreError,
     StoreFull,
@@ -30,7 +31,6 @@ from wrens.store.cloud import connect
 from wrens.store.port import Buffer
 
 NOBODY = "http://127.0.0.1:9"
-EMPTY = "<ListBucketResult><Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>"
 
 Answer = tuple[int, str] | None
 """Status and body; ``None`` breaks the connection without a word."""
@@ -42,6 +42,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "hunter2")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/no/such/file")
     # Whoever has no credentials asks here, and not this computer's cloud.
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", NOBODY)
 
@@ -142,29 +144,30 @@ def test_credentials_that_this_computer_does_not_give(
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "said"),
+    ("answer", "kind", "said", "asked"),
     [
-        ((403, "<Error><Code>InvalidAccessKeyId</Code></Error>"), StoreDenied, "InvalidAccessKeyId"),
-        ((403, "<Error><Code>AccessDenied</Code></Error>"), StoreDenied, "credentials and policy"),
-        ((404, "<Error><Code>NoSuchBucket</Code></Error>"), BadStoreURL, "there is no such bucket"),
-        ((400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>"), StoreError, "Malformed"),
+        ((403, "<Error><Code>InvalidAccessKeyId</Code></Error>"), StoreDenied, "InvalidAccessKeyId", ["PUT"]),
+        ((403, "<Error><Code>AccessDenied</Code></Error>"), StoreDenied, "somebody else's", ["PUT", "GET"]),
+        ((404, "<Error><Code>NoSuchBucket</Code></Error>"), BadStoreURL, "there is no such bucket", ["PUT"]),
+        ((501, "<Error><Code>NotImplemented</Code></Error>"), NoPutIfAbsent, "NotImplemented", ["PUT"]),
+        ((400, "<Error><Code>BadDigest</Code></Error>"), StoreError, "BadDigest", ["PUT"]),
     ],
 )
 def test_a_service_that_lets_nobody_in(
-    serve: Callable[..., str], answer: Answer, kind: type[StoreError], said: str
+    serve: Callable[..., str], answer: Answer, kind: type[StoreError], said: str, asked: list[str]
 ) -> None:
-    asked: list[str] = []
-    endpoint = serve(lambda verb, path: (asked.append(verb), answer)[1])
+    verbs: list[str] = []
+    endpoint = serve(lambda verb, path: (verbs.append(verb), answer)[1])
     error = refused(f"s3://bucket?endpoint={endpoint}")
     assert type(error) is kind
     assert said in str(error)
-    assert asked == ["GET"], "nothing is written, and nothing is asked twice"
+    assert verbs == asked, "nothing is asked twice"
 
 
-@pytest.mark.parametrize("answer", [(200, EMPTY), (503, "<Error><Code>SlowDown</Code></Error>"), None])
+@pytest.mark.parametrize("answer", [(412, ""), (503, "<Error><Code>SlowDown</Code></Error>"), None])
 def test_a_service_that_is_there_is_let_be(serve: Callable[..., str], answer: Answer) -> None:
-    store = f"s3://bucket?endpoint={serve(lambda *_: answer)}"
-    wrens.Executor("inline", store=store).shutdown()
+    endpoint = serve(lambda verb, _: answer if verb == "PUT" or answer is None else (200, "another's"))
+    wrens.Executor("inline", store=f"s3://bucket?endpoint={endpoint}").shutdown()
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:9000", "127.0.0.1", "ftp://x"])

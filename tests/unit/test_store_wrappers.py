@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -163,6 +166,70 @@ def test_nothing_is_lost_in_counting() -> None:
 
     together(8, work)
     assert store.reading() == Reading(puts=1600, bytes_in=4800)
+
+
+# --- the budget ----------------------------------------------------------------------------------------
+
+
+class Counting:
+    """Fails as the script says, and counts what it is asked."""
+
+    url = "s3://b"
+
+    def __init__(self, fails: Callable[[int], bool]) -> None:
+        self.fails, self.calls = fails, 0
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
+        self.calls += 1
+        if self.fails(self.calls):
+            raise StoreUnavailable("get", key, self.url, "503 SlowDown")
+        return memoryview(b"v")
+
+
+def budgeted(fails: Callable[[int], bool], **policy: float) -> tuple[RetryingStore, Counting, VirtualClock]:
+    inner: Any = Counting(fails)
+    clock = VirtualClock()
+    return RetryingStore(inner, StoreRetry(attempts=8, **policy), clock), inner, clock  # type: ignore[arg-type]
+
+
+def test_when_everything_fails_requests_are_hardly_repeated() -> None:
+    store, inner, clock = budgeted(lambda n: True, reserve=50)
+    for _ in range(1000):
+        with pytest.raises(StoreUnavailable):
+            store.get("k")
+    assert inner.calls == 1000 + 50
+    before = clock.now()
+    with pytest.raises(StoreUnavailable, match="all 50 repetitions which they had in advance") as caught:
+        store.get("k")
+    assert clock.now() == before, "who may not repeat does not wait either"
+    assert "503 SlowDown" in str(caught.value)
+
+
+def test_a_store_that_recovers_is_asked_with_patience_again() -> None:
+    store, inner, _ = budgeted(lambda n: n <= 40 or (n > 60 and n % 2 == 1), reserve=10, earned=1.0)
+    for _ in range(30):
+        with pytest.raises(StoreUnavailable):
+            store.get("k")
+    for _ in range(200):  # every second request fails: each success earns the repetition of the next
+        store.get("k")
+    assert inner.calls == 40 + 20 + 180 * 2
+
+
+def test_when_some_requests_fail_the_load_is_bounded() -> None:
+    answered = 0
+    store, inner, _ = budgeted(lambda n: n % 10 != 0, reserve=20, earned=0.5)  # nine of ten fail
+    for _ in range(500):
+        with suppress(StoreUnavailable):
+            store.get("k")
+            answered += 1
+    assert inner.calls <= 500 + 20 + 0.5 * answered
+
+
+def test_no_try_begins_after_the_time_is_up() -> None:
+    store, inner, clock = budgeted(lambda n: (clock.sleep(70), True)[1], give_up_s=100)
+    with pytest.raises(StoreUnavailable, match="tried for 100 s"):
+        store.get("k")
+    assert inner.calls == 3
 
 
 # --- faults --------------------------------------------------------------------------------------------

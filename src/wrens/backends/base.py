@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from wrens.environments.platform import Platform
 from wrens.wire.records import Invocation, Loss
 
 
@@ -26,6 +27,9 @@ class Limits:
         launch_s: Typical seconds from launch to the worker's first step, when warm; packing aims at batches
             that are long beside it.
         in_process: The attempt runs in the driver's own process and thread, during ``poll``.
+        sees_files: Workers see the folders of this computer.
+        platform: What the workers are; ``None`` when they run on the client's own installation, so that
+            nothing has to be shipped to them.
     """
 
     parallelism: int
@@ -34,6 +38,8 @@ class Limits:
     memory_mb: int | None = None
     launch_s: float = 0.001
     in_process: bool = False
+    sees_files: bool = True
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True, slots=True)

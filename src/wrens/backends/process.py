@@ -45,7 +45,7 @@ class Process:
     Args:
         backend: Name of the backend.
         where: The place in words, as it stands in verdicts; by default this computer.
-        folders: Where it finds modules beside those of this process, first.
+        folders: Where it finds modules that this process has not.
 
     Raises:
         OSError: if the system will not start one more process.
@@ -200,7 +200,7 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     """Start the process, in a session of its own: Ctrl-C passes it by, and one kill takes its children too."""
     here = os.getcwd()  # noqa: PTH109 - as text
-    path = [*folders, *(entry or here for entry in sys.path if isinstance(entry, str))]
+    path = [*(entry or here for entry in sys.path if isinstance(entry, str)), *folders]
     home = str(Path(__file__).resolve().parents[2])
     if home not in path:
         path.append(home)

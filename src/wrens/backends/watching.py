@@ -6,7 +6,7 @@
     jobs/<job>/attempts/<attempt>/heartbeat       it was alive
 
 A platform that only takes requests (a cloud's functions, a batch queue) does not tell when a worker has ended.
-What the worker leaves in the store does. Decides what those objects mean for the attempts in flight, and which
+What the worker leaves in the store does, when its signature is valid. Decides what those objects mean for the attempts in flight, and which
 attempts have given no sign of life for too long; two listings for each job tell of all its attempts together.
 """
 
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from wrens.backends.base import Committed, Lost, Notice
-from wrens.errors import ObjectMissing, StoreError, WrensError
+from wrens.errors import BadSignature, ObjectMissing, StoreError, WrensError
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
 from wrens.wire.records import Heartbeat, Invocation, Loss
@@ -127,15 +127,17 @@ class StoreWatch:
                 return
             yield Committed(one.attempt, following)
             one.batch, one.attempt = following.rpartition(".")[0], following
-        if f"{one.attempt}/loss" in evidence:
+        if f"{one.attempt}/loss" in evidence and (loss := self._loss(one)) is not None:
             self.forget([one])
-            yield Lost(one.attempt, self._loss(one))
+            yield Lost(one.attempt, loss)
 
-    def _loss(self, one: Awaited) -> Loss:
-        """Return what the worker's host has written about a loss."""
+    def _loss(self, one: Awaited) -> Loss | None:
+        """Return what the worker's host has written about a loss; ``None`` when it was not the host."""
         key = keys.evidence(one.job, one.attempt, "loss")
         try:
             return envelope.from_json(Loss, self.store(one.store).get(key), key)
+        except BadSignature:
+            return None
         except WrensError as error:
             return Loss(f"it was lost, and its evidence cannot be read: {error}", one.attempt)
 
@@ -165,7 +167,7 @@ class StoreWatch:
         key = keys.evidence(one.job, one.attempt, "heartbeat")
         try:
             return envelope.from_json(Heartbeat, self.store(one.store).get(key), key).at
-        except ObjectMissing:
+        except (ObjectMissing, BadSignature):
             return 0.0
         except WrensError:
             # Nothing is known, so nothing is held against it.

@@ -13,13 +13,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from wrens import __version__
 from wrens.cli.clean import clean
 from wrens.cli.demo import demo
 from wrens.cli.deploy import deploy, undeploy
 from wrens.cli.doctor import doctor
 from wrens.cli.jobs import jobs, logs, resume, show
+from wrens.cli.key import key
 from wrens.errors import WrensError
+from wrens.version import __version__
 
 
 class _Commands(TyperGroup):
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, jobs, show, resume, logs, clean, doctor):
+for command in (demo, jobs, show, resume, logs, clean, key, doctor):
     app.command()(command)
 app.add_typer(deploy, name="deploy")
 app.add_typer(undeploy, name="undeploy")

@@ -25,7 +25,7 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list; delete nothing.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Delete old jobs, and the functions and shared values that only they needed."""
+    """Delete old jobs, and the functions, shared values and packages that only they needed."""
     older_than_s = None if older_than is None else parse_duration(older_than, "--older-than")
     opened = store_at(store)
     clock = SystemClock()
@@ -53,17 +53,17 @@ def clean(
             gone.append(one)
     swept = cleaning.sweep(opened, now=clock.wall(), without={one.job for one in gone} if dry_run else ())
     if swept.reason:
-        note(f"kept all functions and shared values: {swept.reason}")
+        note(f"kept all functions, shared values and packages: {swept.reason}")
     if not dry_run:
-        opened.delete([*swept.keys, *swept.signs])
-    objects = sum(one.objects for one in gone) + len(swept.keys)
-    sizes = [one.nbytes for one in gone] + [swept.nbytes if swept.keys else 0]
+        opened.delete([*swept.keys, *swept.signs, *swept.uploads])
+    objects = sum(one.objects for one in gone) + len(swept.keys) + len(swept.uploads)
+    sizes = [one.nbytes for one in gone] + [swept.nbytes if swept.keys else 0] + [None] * len(swept.uploads)
     known = [size for size in sizes if size is not None]
     total = f", {texts.size(sum(known))}" if len(known) == len(sizes) else ""
     data(
         f"{'Would delete' if dry_run else 'Deleted'} {texts.count(len(gone), 'job')} and "
-        f"{texts.count(len(swept.keys), 'function or shared value', 'functions and shared values')}: "
-        f"{texts.count(objects, 'object')}{total}."
+        f"{texts.count(len(swept.keys), 'object', 'objects')} that nothing refers to: "
+        f"{texts.count(objects, 'object')} in all{total}."
     )
     if job is not None and kept:
         raise typer.Exit(1)

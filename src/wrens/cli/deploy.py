@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wrens import __version__
 from wrens.cli.screen import as_json, data, note
 from wrens.errors import BadOption, ServiceError
+from wrens.store.signing_keys import signing_key
+from wrens.version import __version__
 from wrens.wire.records import VERSION as RECORDS
 
 if TYPE_CHECKING:
@@ -188,7 +189,6 @@ def _wish(place: Place, found: Found, arch: str, image: str | None) -> Wish:
     from wrens.backends.aws_lambda import packaging, permissions
     from wrens.backends.aws_lambda.deploying import Wish
     from wrens.backends.aws_lambda.naming import (
-        KEY_VARIABLE,
         PYTHON_VARIABLE,
         VERSION_VARIABLE,
         python_version,
@@ -206,7 +206,7 @@ def _wish(place: Place, found: Found, arch: str, image: str | None) -> Wish:
         versions={} if image else {VERSION_VARIABLE: __version__, PYTHON_VARIABLE: python_version()},
         runtime="" if image else runtime(),
         arch=arch,
-        signing_key=os.environ.get(KEY_VARIABLE),
+        signing_key=signing_key().export(),
     )
 
 

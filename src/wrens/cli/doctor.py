@@ -16,17 +16,20 @@ from typing import Annotated
 
 import typer
 
-from wrens import Executor, __version__
+from wrens import Executor
 from wrens.backends.aws_lambda.checking import FAILED, PASSED, SKIPPED, Check
-from wrens.backends.aws_lambda.naming import FUNCTION_VARIABLE, KEY_VARIABLE, chosen_function, python_version
+from wrens.backends.aws_lambda.naming import FUNCTION_VARIABLE, chosen_function, python_version
 from wrens.backends.registry import available
 from wrens.cli.screen import checks as print_checks
 from wrens.cli.screen import data
 from wrens.clock import SystemClock
-from wrens.errors import BadOption, StoreDenied, StoreError, WrensError
+from wrens.environments import installer
+from wrens.errors import BadEnvironment, BadOption, StoreDenied, StoreError, WrensError
 from wrens.report import texts
 from wrens.store import default_store_url, open_store
 from wrens.store.checking import try_verbs
+from wrens.store.signing_keys import signing_key
+from wrens.version import __version__
 
 BACKENDS = ("lambda", "local")
 TASK_S = 120.0
@@ -93,7 +96,7 @@ def _lambda(url: str, function: str, region: str | None) -> Iterator[Check]:
         denied = (
             f"{checking.policies_command(place)}   prints what to allow: UseTheStore, ListTheStore of 'user'"
         )
-        client = checking.Client(__version__, os.environ.get(KEY_VARIABLE))
+        client = checking.Client(__version__, signing_key())
         for check in chain(_store(url, mend, denied), checking.function(aws, place, client)):
             well = well and check.outcome != FAILED
             yield check
@@ -132,10 +135,8 @@ def _python() -> Check:
 def _uv() -> Check:
     """Look for what finds and fetches the packages of functions."""
     try:
-        import uv
-
-        return Check("uv", PASSED, uv.find_uv_bin())
-    except (ImportError, FileNotFoundError):
+        return Check("uv", PASSED, installer.program())
+    except BadEnvironment:
         return Check("uv", FAILED, "it is not installed; it fetches packages", "pip install 'wrens[aws]'")
 
 

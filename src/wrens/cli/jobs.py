@@ -16,7 +16,15 @@ from wrens.clock import SystemClock
 from wrens.core import reading
 from wrens.core.attach import attach
 from wrens.core.verdicts import evidence_line
-from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
+from wrens.errors import (
+    BadOption,
+    BadSignature,
+    DamagedObject,
+    ForeignRecord,
+    ObjectMissing,
+    UnknownJob,
+    VersionMismatch,
+)
 from wrens.report import failures, texts
 from wrens.report.summary import Summary, summarize
 from wrens.store import default_store_url, open_store
@@ -30,6 +38,8 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id or
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 EXAMPLE_LINES = 12
+_STATES: dict[type, str] = {DamagedObject: "damaged", VersionMismatch: "other version"}
+"""Of jobs that cannot be read; those that are left are not trusted."""
 
 
 def store_at(url: str | None) -> Store:
@@ -308,9 +318,9 @@ def _facts_or_damage(store: Store, job_id: str, now: float) -> dict[str, Any]:
         return {}  # its executor has closed while we looked
     except UnknownJob:
         state = "remains"
-    except (DamagedObject, VersionMismatch) as error:
+    except (DamagedObject, VersionMismatch, BadSignature, ForeignRecord) as error:
         note(f"wrens: {error}")
-        state = "damaged" if isinstance(error, DamagedObject) else "other version"
+        state = _STATES.get(type(error), "not trusted")
     unknown = {"name": None, "function": "?", "ended": False, "made_at": 0.0, "made_by": "?"}
     return {"job": job_id, "state": state, "tasks": 0, "ok": 0, "failed": 0, "cancelled": 0} | unknown
 

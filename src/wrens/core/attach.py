@@ -21,10 +21,12 @@ from wrens.core.opening import open_session
 from wrens.core.planning import batches_of, python_version
 from wrens.core.policy import Backup, Packing
 from wrens.core.session import Session
-from wrens.errors import StoreError, VersionMismatch, WrensError
+from wrens.errors import DamagedObject, StoreError, VersionMismatch, WrensError
 from wrens.serialize import rebuild_failure
+from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
-from wrens.wire.records import Manifest, Page
+from wrens.wire import keys
+from wrens.wire.records import End, Manifest, Page, ResultRef
 
 SILENT_S = 20.0
 """A client that has not said for so long that it reads inputs is taken for dead."""
@@ -67,7 +69,7 @@ def attach(
     >>> attach(job_id, store=where).results()
     [1, 2]
     """
-    opened = _store(store)
+    opened, by_url = _store(store)
     stored = reading.read_job(opened, job_id)
     _check_versions(stored.manifest)
     session = open_session(
@@ -78,7 +80,7 @@ def attach(
     )
     session.adopt(job_id)
     session.driver.initializer = stored.manifest.initializer
-    follower = _Follower(session, stored)
+    follower = _Follower(session, stored, check=by_url)
     try:
         follower.start()
     except BaseException:
@@ -92,15 +94,16 @@ def attach(
 class _Follower:
     """Takes up what is in the store, and what comes into it."""
 
-    def __init__(self, session: Session, stored: reading.Stored) -> None:
+    def __init__(self, session: Session, stored: reading.Stored, *, check: bool) -> None:
         self._session = session
         self._stored = stored
+        self._check = check
         self._rules = _rules(stored.manifest)
         self._since = session.clock.now()
         self._trouble = 0
-        self.job: Job[Any] = Job(
-            stored.manifest.job, store_url=session.store.url, driving=session, clock=session.clock
-        )
+        manifest = stored.manifest
+        home = ResultRef(session.store.url, manifest.job, "", -1, manifest.made)
+        self.job: Job[Any] = Job(manifest.job, home=home, driving=session, clock=session.clock)
 
     def start(self) -> None:
         """Settle what has a verdict and run the rest; then close the session by itself."""
@@ -111,6 +114,9 @@ class _Follower:
         ended = self._take_end()
         batches = [batch for page in self._stored.pages for batch in self._batches(page)]
         open_batches = self._settled_by(batches)
+        if self._check and (open_batches or not ended):
+            # Until here it was enough to read, as it is for a job that is complete.
+            open_store(session.store.url, check=True)
         self.job.on_finished(lambda: session.close(wait=False, cancel=False))
         if not ended:
             session.driver.watchers.append(self._look)
@@ -137,7 +143,9 @@ class _Follower:
             if batch.name not in self._stored.verdicts:
                 without.append(batch)
                 continue
-            verdict, body = reading.read_verdict(self._session.store, batch.job, batch.name)
+            verdict, body = reading.read_verdict(
+                self._session.store, batch.job, batch.name, self._stored.manifest.made
+            )
             self.job.settle(verdict, body)
             self._session.driver.signs.settled(verdict, batch)
             for index, child in enumerate(verdict.children):
@@ -148,15 +156,25 @@ class _Follower:
         end = self._stored.end
         if end is None:
             return False
+        self._check_number(end)
         self.job.ended(error=None if end.failure is None else rebuild_failure(end.failure))
         self._session.driver.signs.tell(lambda at: events.InputsEnded(self.job.id, end.tasks, at))
         return True
+
+    def _check_number(self, end: End) -> None:
+        """Refuse to take a map for a shorter one because pages of it are gone."""
+        stored = self._stored
+        if stored.manifest.kind == "map" and end.failure is None and stored.tasks < end.tasks:
+            key = keys.end(stored.manifest.job)
+            raise DamagedObject(
+                key, f"it counts {end.tasks} tasks, and the pages that are there hold {stored.tasks}"
+            )
 
     def _look(self) -> None:
         """Look for new pages and the end; in the driver's thread, every now and then."""
         session, stored = self._session, self._stored
         try:
-            stored.end = reading.read_end(session.store, self.job.id)
+            stored.end = reading.read_end(session.store, self.job.id, stored.manifest.made)
             for page in reading.read_pages(session.store, self.job.id, stored):
                 self._plan(page)
                 session.driver.take_up(self._batches(page), session.driver.next_turn())
@@ -199,11 +217,10 @@ def _check_versions(manifest: Manifest) -> None:
         raise VersionMismatch("Python", made, here, f"job {manifest.job}")
 
 
-def _store(store: str | os.PathLike[str] | Store | None) -> Store:
-    from wrens.store import default_store_url, open_store
-
+def _store(store: str | os.PathLike[str] | Store | None) -> tuple[Store, bool]:
+    """Return the store, and whether it was opened here, for reading."""
     if store is None:
-        return open_store(default_store_url(), check=True)
+        return open_store(default_store_url(), create=False, check=True), True
     if isinstance(store, (str, os.PathLike)):
-        return open_store(store, check=True)
-    return store
+        return open_store(store, create=False, check=True), True
+    return store, False

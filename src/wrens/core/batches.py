@@ -27,6 +27,9 @@ class Source:
     length: int
     origin: int
     inline: bytes = b""
+    made: str = ""
+    digest: bytes = b""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

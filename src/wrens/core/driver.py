@@ -20,7 +20,7 @@ from typing import Any
 from wrens import events
 from wrens.backends.base import Backend, Committed, Notice
 from wrens.clock import Clock
-from wrens.core import losses, verdicts
+from wrens.core import losses, reading, verdicts
 from wrens.core.asking import Queue
 from wrens.core.attempts import Machine
 from wrens.core.batches import Batch, Command, GiveUp, HandOn, Key, Launch, Read, Stop
@@ -283,10 +283,13 @@ class Driver(Loop):
             policy=batch.rules.policy,
             sharing=launch.sharing,
             inputs=source.inline,
+            made=source.made,
+            digest=source.digest,
             initializer=self.initializer,
             tries=batch.tries,
             losses=batch.losses,
             look_first=launch.look_first,
+            environment=source.environment,
         )
 
     def _perform(self, commands: Iterable[Command]) -> None:
@@ -298,28 +301,25 @@ class Driver(Loop):
             elif isinstance(command, Stop):
                 self.backend.cancel([command.attempt])
             elif isinstance(command, HandOn):
-                verdict = verdicts.hand_on(command, self.id)
-                todo.extend(self._commit(command.batch.key, verdict))
+                todo.extend(self._commit(command.batch.key, verdicts.hand_on(command, self.id)))
             elif isinstance(command, GiveUp):
-                verdict = verdicts.give_up(command, self.id)
-                todo.extend(self._commit(command.batch.key, verdict))
+                todo.extend(self._commit(command.batch.key, verdicts.give_up(command, self.id)))
 
     # --- the store ---
 
     def _read(self, key: Key) -> list[Command]:
         """Look whether there is a verdict; what is found is told to the machine and the job."""
-        where = keys.verdict(*key)
+        if (batch := self.machine.batch(key)) is None:
+            return []
         try:
-            verdict, body = envelope.unseal(Verdict, self._fetcher.get(where), where)
+            data = self._fetcher.get(keys.verdict(*key))
+            verdict, body = reading.verdict_in(data, *key, batch.source.made, self.store.url)
         except ObjectMissing:
             self._trouble.pop(key, None)
             return self.machine.found(key, None, self._clock.now())
         except WrensError as error:
             return self._in_trouble(key, error, lambda: self._read(key))
         self._trouble.pop(key, None)
-        batch = self.machine.batch(key)
-        if batch is None:
-            return []
         commands = self.machine.found(key, verdict, self._clock.now())
         # Ended before anybody learns of the verdict: what is cancelled begins nothing more.
         self.backend.cancel([command.attempt for command in commands if isinstance(command, Stop)])
@@ -340,7 +340,7 @@ class Driver(Loop):
         """Try again later after a failure of the store; after too many, the job is broken."""
         count = self._trouble[key] = self._trouble.get(key, 0) + 1
         if count >= TROUBLE or not isinstance(error, StoreError):
-            self._break(key[0], error)
+            self._refused(key[0], error)
             return []
         self._look_again.append((self._clock.now() + min(5.0, 0.05 * 2**count), again))
         self._look_again.sort(key=lambda item: item[0])
@@ -355,7 +355,6 @@ class Driver(Loop):
             job.settle(verdict, body)
         except WrensError as error:
             self._break(job.id, error)
-            return
 
     def _retire_soon(self, job: Job[Any]) -> None:
         """Follow a job no longer; from any thread, and when the driver has ended at once."""

@@ -25,6 +25,7 @@ from wrens.core.policy import Options, Packing, whole
 from wrens.core.session import Session
 from wrens.core.submitted import SubmitQueue
 from wrens.core.watching import waited_for
+from wrens.environments.wanted import Environment
 from wrens.errors import BadOption
 from wrens.serialize import load_reference, pack
 from wrens.store.port import Store
@@ -69,6 +70,8 @@ class Executor(concurrent.futures.Executor):
         initializer: Called once by each worker before its first task.
         initargs: Its arguments.
         keep: Keep the data of all jobs when the executor closes.
+        environment: Which packages workers get that have none, as on a cloud; by default those that the
+            functions import, in the versions that are installed here.
         observers: Called with each event of :mod:`wrens.events`.
 
     Raises:
@@ -76,6 +79,7 @@ class Executor(concurrent.futures.Executor):
         BadStoreURL: if the store's URL names none.
         StoreDenied: if the store may not be written.
         BadOption: if an option cannot be.
+        WrongPython: if the workers of this backend have another minor version of Python.
 
     >>> with Executor("inline") as ex:
     ...     list(ex.map(abs, [-1, 2, -3]))
@@ -91,6 +95,7 @@ class Executor(concurrent.futures.Executor):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         keep: bool = False,
+        environment: Environment | None = None,
         observers: Sequence[events.Observer] = (),
     ) -> None:
         if max_workers is not None:
@@ -100,7 +105,7 @@ class Executor(concurrent.futures.Executor):
             whole("max_workers", max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}")
-        self._options = Options(keep=keep)
+        self._options = Options(keep=keep, environment=Environment() if environment is None else environment)
         self._session = open_session(
             backend,
             store,
@@ -132,6 +137,7 @@ class Executor(concurrent.futures.Executor):
         """
         self._check_open()
         _check_callable(fn)
+        self._session.prepare(fn, self._options)
         if self._queue is None:
             self._queue = self._session.queue(self._options)
         future = self._queue.add(fn, args, kwargs)
@@ -256,7 +262,7 @@ class Executor(concurrent.futures.Executor):
         store = self._session.store
         upload(store, self._session.shipper)
         name = keys.content(self._session.driver.id, *packed.buffers)
-        self._session.remember_value(keys.value(name))
+        self._session.remember_value(keys.value(name), packed.modules)
         put_content(store, keys.value(name), packed.buffers)
         return Shared(ValueRef(store.url, name), packed.nbytes)
 
@@ -265,7 +271,7 @@ class Executor(concurrent.futures.Executor):
 
         Args:
             changes: Fields of :class:`wrens.Options`: ``retry``, ``timeout``, ``packing``, ``backup``,
-                ``resources``, ``name``, ``keep``, ``buffersize``.
+                ``resources``, ``name``, ``keep``, ``buffersize``, ``fail_fast``, ``environment``.
 
         Raises:
             BadOption: if an option does not exist or cannot be.

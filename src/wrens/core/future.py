@@ -19,6 +19,10 @@ T = TypeVar("T")
 _log = logging.getLogger("concurrent.futures")
 
 
+NOWHERE = ResultRef("", "", "", -1)
+"""Where a future is whose task has not been stored."""
+
+
 class Future(concurrent.futures.Future[T]):
     """The result of one task, now or later.
 
@@ -38,7 +42,7 @@ class Future(concurrent.futures.Future[T]):
 
     job_id: str = ""
     task: int = -1
-    _store_url: str = ""
+    _home: ResultRef = NOWHERE
     _batch: str = ""
     _on_cancel: Callable[[Future[Any]], None] | None = None
     _has_data: Callable[[str], bool] | None = None
@@ -66,7 +70,7 @@ class Future(concurrent.futures.Future[T]):
                 reason="only futures among the arguments themselves are waited for",
                 kept="Pass the future as an argument, or in a list, tuple or dict that is one.",
             )
-        return ResultRef(self._store_url, self.job_id, self._batch, self.task)
+        return ResultRef(self._home.store, self.job_id, self._batch, self.task, self._home.made)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (load_reference, (self.reference(),))
@@ -75,28 +79,26 @@ class Future(concurrent.futures.Future[T]):
 
     def bind(
         self,
-        job_id: str,
+        home: ResultRef,
         task: int,
-        store_url: str,
         on_cancel: Callable[[Future[Any]], None] | None,
         has_data: Callable[[str], bool] | None = None,
     ) -> None:
         """Name the task that this future stands for.
 
         Args:
-            job_id: Its job.
+            home: Its job, and where that is.
             task: Its number.
-            store_url: Where the job is.
             on_cancel: Who is to be told when it is cancelled.
             has_data: Tells whether the data of a job is still there.
         """
-        self.job_id, self.task, self._store_url = job_id, task, store_url
+        self.job_id, self.task, self._home = home.job, task, home
         self._on_cancel, self._has_data = on_cancel, has_data
 
     def stored_in(self, store_url: str) -> bool:
         """Return whether the result is in this store, so that a worker can read it there."""
         there = self._has_data is None or self._has_data(self.job_id)
-        return bool(self._batch) and there and self._store_url == store_url
+        return bool(self._batch) and there and self._home.store == store_url
 
     def begin(self) -> bool:
         """Mark the task as handed to a worker.

@@ -15,10 +15,10 @@ from typing import Any, Generic, TypeVar, overload
 
 from wrens.clock import Clock, SystemClock
 from wrens.core.asking import Driving, Feeding
-from wrens.core.future import Future
+from wrens.core.future import NOWHERE, Future
 from wrens.core.outcomes import HARMFUL, Outcomes, Progress
 from wrens.errors import JobFailed, JobIncomplete
-from wrens.wire.records import Verdict
+from wrens.wire.records import ResultRef, Verdict
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     Args:
         job_id: The job's id.
-        store_url: Where it is stored.
+        home: Where it is stored, and which making of it this is; of a reference without batch and task.
         driving: Who drives it.
         clock: Tells the time.
         fail_fast: Cancel what is left when a task has failed.
@@ -51,7 +51,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         self,
         job_id: str,
         *,
-        store_url: str = "",
+        home: ResultRef = NOWHERE,
         driving: Driving | None = None,
         clock: Clock | None = None,
         transient: bool = False,
@@ -59,7 +59,7 @@ class Job(Sequence[Future[T]], Generic[T]):
     ) -> None:
         self.id = job_id
         self.feed: Feeding | None = None
-        self._store_url = store_url
+        self._home = home
         self._driving = driving or Driving()
         self._clock = clock or SystemClock()
         self._transient = transient
@@ -287,7 +287,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def register(self, task: int, future: Future[T]) -> None:
         """Let a future that exists already be the one of this task."""
-        future.bind(self.id, task, self._store_url, self._withdraw, self._driving.has_data)
+        future.bind(self._home, task, self._withdraw, self._driving.has_data)
         with self._changed:
             self._futures[task] = future
 
@@ -390,11 +390,10 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def _future(self, task: int) -> Future[T]:
         with self._changed:
-            future = self._futures.get(task)
-            if future is not None:
+            if (future := self._futures.get(task)) is not None:
                 return future
             future = self._futures[task] = Future()
-            future.bind(self.id, task, self._store_url, self._withdraw, self._driving.has_data)
+            future.bind(self._home, task, self._withdraw, self._driving.has_data)
             settled = bool(self._outcomes.batch_of(task))
             begun = settled or any(start <= task < start + count for start, count in self._begun)
         if begun:

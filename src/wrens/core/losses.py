@@ -6,13 +6,28 @@ marked, and which refusals of a worker stop a job. When a batch is given up is :
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wrens.core.batches import Batch
-from wrens.errors import BackendError, CannotStart, StoreDenied, StoreFull, VersionMismatch, WrensError
+from wrens.errors import (
+    BackendError,
+    BadSignature,
+    BadSigningKey,
+    CannotStart,
+    ForeignRecord,
+    StoreDenied,
+    StoreFull,
+    VersionMismatch,
+    WrensError,
+)
 from wrens.wire.records import Child, Loss
 
-FINAL: dict[str, type[StoreFull | StoreDenied | VersionMismatch | CannotStart | BackendError]] = {
+FINAL: dict[str, Callable[..., WrensError]] = {
     "BackendError": BackendError,
+    "BadSignature": BadSignature,
+    "BadSigningKey": BadSigningKey,
     "CannotStart": CannotStart,
+    "ForeignRecord": ForeignRecord,
     "StoreFull": StoreFull,
     "StoreDenied": StoreDenied,
     "VersionMismatch": VersionMismatch,

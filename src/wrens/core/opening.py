@@ -45,10 +45,11 @@ def open_session(
     if task is not None and backend == "local":
         # Workers of this computer have one pool; a task uses the place that it already has.
         backend = "inline"
+    inherited = store is None and task is not None
     if store is None:
         store = default_store_url() if task is None else task.store
     if isinstance(store, (str, os.PathLike)):
-        store = open_store(store, check=True)
+        store = open_store(store, check=True, decided=inherited)
     if isinstance(backend, str):
         backend = registry.open_backend(backend, max_workers=max_workers)
     try:

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from wrens import __version__
 from wrens.clock import Clock
 from wrens.core.batches import Batch, Rules, Source
 from wrens.core.chaining import FailedInput
 from wrens.core.policy import Options
 from wrens.errors import AlreadyExists, BadOption, CannotShip, StoreError
 from wrens.serialize import Shipment, Shipper, describe_failure, pack
-from wrens.store.port import Buffer, Store
+from wrens.store.port import Buffer, Store, is_signed
+from wrens.version import __version__
 from wrens.wire import envelope, keys
 from wrens.wire.records import (
     VERSION,
@@ -44,6 +44,10 @@ BATCH_BYTES = 16 * 2**20
 """A batch whose inputs exceed this is halved, so that a worker need not hold them at once."""
 INLINE_ROOM = 4096
 """What an invocation needs beside its inline inputs."""
+
+
+Environment = Callable[[Shipment, frozenset[str]], str]
+"""Returns the digest of the packages that a function needs, with the modules that its inputs refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class JobWriter:
         driver: Id of the driver.
         clock: Tells the time for the manifest.
         initializer: Digest of the function that each worker calls first, or empty.
+        environment: Finds the packages for a function and for the modules that its inputs refer to.
 
     Raises:
         BadOption: if a job of this name exists already; nothing of it is changed.
@@ -95,9 +100,11 @@ class JobWriter:
         driver: str,
         clock: Clock,
         initializer: str = "",
+        environment: Environment = lambda _, __: "",
     ) -> None:
         self.job_id = job_id
         self.tasks = self.nbytes = 0
+        self.made = keys.new_mark()
         self._store = store
         self._shipper = shipper
         self._options = options
@@ -106,6 +113,7 @@ class JobWriter:
         self._driver = driver
         self._clock = clock
         self._initializer = initializer
+        self._environment = environment
         self._pages = 0
         self._batches = 0
         self._lock = threading.Lock()
@@ -115,11 +123,12 @@ class JobWriter:
         """Whether the job's data stays when its executor closes."""
         return self._options.keep or self._options.name is not None
 
-    def open(self, *, kind: Literal["map", "submit"], function: str, backend: str) -> None:
-        """Write the manifest.
+    def open(self, *, kind: Literal["map", "submit"], shipment: Shipment, backend: str) -> None:
+        """Write the manifest, when the packages that the first function needs are there.
 
         Raises:
             BadOption: if a job with this id exists already.
+            BadEnvironment: if these packages cannot be had.
         """
         options = self._options
         manifest = Manifest(
@@ -127,7 +136,7 @@ class JobWriter:
             job=self.job_id,
             name=options.name,
             kind=kind,
-            function=function,
+            function=shipment.name,
             backend=backend,
             keep=self.kept,
             policy=self._rules.policy,
@@ -141,6 +150,8 @@ class JobWriter:
             initializer=self._initializer,
             packing=PackingRule(**asdict(options.packing)),
             backup=None if options.backup is None else BackupRule(**asdict(options.backup)),
+            made=self.made,
+            environment=self._environment(shipment, frozenset()),
         )
         try:
             self._store.put(keys.manifest(self.job_id), envelope.to_json(manifest))
@@ -187,7 +198,9 @@ class JobWriter:
     def end(self, failure: BaseException | None = None) -> None:
         """Say that no more pages will come; ``failure`` is what the user's input raised, if it did."""
         text = None if failure is None else describe_failure(failure)
-        end = End(v=VERSION, job=self.job_id, pages=self._pages, tasks=self.tasks, failure=text)
+        end = End(
+            v=VERSION, job=self.job_id, pages=self._pages, tasks=self.tasks, failure=text, made=self.made
+        )
         put_content(self._store, keys.end(self.job_id), [envelope.to_json(end)])
 
     # --- inside ---
@@ -211,6 +224,8 @@ class JobWriter:
             call=chunk.call,
             offset=parts.nbytes,
             length=packed.nbytes,
+            digest=self._digest(packed.buffers),
+            environment=self._environment(chunk.shipment, packed.modules),
         )
         self._batches += 1
         self.tasks += count
@@ -246,11 +261,20 @@ class JobWriter:
             count=1,
             failures=((row.start, failure),),
             where="driver",
+            made=self.made,
         )
         self._store.put(keys.verdict(self.job_id, row.batch), envelope.seal(verdict))
 
+    def _digest(self, buffers: Sequence[Buffer]) -> bytes:
+        """Return by what a worker shall know these inputs, which it reads without the rest of their page."""
+        if not is_signed(self._store):
+            return b""
+        from wrens.store.signed import digest_of
+
+        return digest_of(buffers)
+
     def _draft(self, parts: _Parts) -> Draft:
-        page = Page(VERSION, self.job_id, self._pages, self._driver, tuple(parts.rows))
+        page = Page(VERSION, self.job_id, self._pages, self._driver, tuple(parts.rows), self.made)
         self._pages += 1
         buffers = envelope.seal(page, parts.buffers)
         body = memoryview(buffers[0]).nbytes
@@ -326,6 +350,9 @@ def batches_of(
                 length=row.length,
                 origin=row.start,
                 inline=inline.get(row.batch, b""),
+                made=page.made,
+                digest=row.digest,
+                environment=row.environment,
             ),
             rules=job_rules,
             adopted=adopted,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self
 
+from wrens.environments.wanted import Environment
 from wrens.errors import BadOption
 from wrens.wire import keys
 from wrens.wire.records import Policy
@@ -155,6 +156,7 @@ class Options:
             lets the packing decide.
         fail_fast: Cancel the rest of a map when one of its tasks has failed; by default it is finished, and
             the results of the others are kept.
+        environment: Which packages workers get that have none.
 
     Raises:
         BadOption: if a value cannot be.
@@ -169,9 +171,15 @@ class Options:
     keep: bool = False
     buffersize: int | None = None
     fail_fast: bool = False
+    environment: Environment = field(default_factory=Environment)
 
     def __post_init__(self) -> None:
-        for name, kind in (("retry", Retry), ("packing", Packing), ("resources", Resources)):
+        for name, kind in (
+            ("retry", Retry),
+            ("packing", Packing),
+            ("resources", Resources),
+            ("environment", Environment),
+        ):
             value = getattr(self, name)
             advice = f"Write {name}=wrens.{kind.__name__}(...)."
             _check(isinstance(value, kind), name, f"must be a {kind.__name__}, not {value!r}", advice)

@@ -1,16 +1,18 @@
 """What the store knows of a job.
 
 Decides how manifest, pages and verdicts are put together to the state of a job, for :func:`wrens.attach` and
-for the command line. Reads only; runs nothing.
+for the command line; that they have to be of one making of the job; and that evidence without a valid signature is
+none. Reads only; runs nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from wrens.errors import ObjectMissing, UnknownJob
-from wrens.store.port import Store
+from wrens.errors import BadSignature, ObjectMissing, UnknownJob
+from wrens.store.port import Store, get_head
 from wrens.wire import envelope, keys
 from wrens.wire.records import End, Heartbeat, Loss, Manifest, Page, Verdict
 
@@ -53,31 +55,51 @@ def read_manifest(store: Store, job_id: str) -> Manifest:
 def read_page(store: Store, job_id: str, number: int) -> tuple[Page, int]:
     """Return a page's record and where its body begins, without reading its inputs."""
     key = keys.page(job_id, number)
-    head = store.get(key, length=FIRST_READ)
+    head = get_head(store, key, FIRST_READ)
     end = envelope.record_end(head, key)
     if end > len(head):
-        head = store.get(key, length=end)
+        head = get_head(store, key, end)
     page, _ = envelope.unseal(Page, head, key)
     return page, end + envelope.padding(end)
 
 
-def read_end(store: Store, job_id: str) -> End | None:
-    """Return the record that ends a job's inputs, or ``None`` when there is none yet."""
+def read_end(store: Store, job_id: str, made: str | None = None) -> End | None:
+    """Return the record that ends a job's inputs, or ``None`` when there is none yet.
+
+    Raises:
+        ForeignRecord: if it is not of this making of the job.
+    """
     key = keys.end(job_id)
     try:
-        return envelope.from_json(End, store.get(key), key)
+        end = envelope.from_json(End, store.get(key), key)
     except ObjectMissing:
         return None
+    if made is not None:
+        envelope.check_made(end.made, made, key, store.url)
+    return end
 
 
-def read_verdict(store: Store, job_id: str, batch: str) -> tuple[Verdict, memoryview]:
+def read_verdict(
+    store: Store, job_id: str, batch: str, made: str | None = None
+) -> tuple[Verdict, memoryview]:
     """Return a batch's verdict and its packed results.
 
     Raises:
         ObjectMissing: if it has none yet.
+        ForeignRecord: if it is not of this making of the job.
     """
+    return verdict_in(store.get(keys.verdict(job_id, batch)), job_id, batch, made, store.url)
+
+
+def verdict_in(
+    data: memoryview, job_id: str, batch: str, made: str | None, url: str
+) -> tuple[Verdict, memoryview]:
+    """Take apart what was read as a batch's verdict; as :func:`read_verdict`."""
     key = keys.verdict(job_id, batch)
-    return envelope.unseal(Verdict, store.get(key), key)
+    verdict, body = envelope.unseal(Verdict, data, key)
+    if made is not None:
+        envelope.check_made(verdict.made, made, key, url)
+    return verdict, body
 
 
 def read_pages(store: Store, job_id: str, stored: Stored) -> Iterator[Page]:
@@ -86,6 +108,7 @@ def read_pages(store: Store, job_id: str, stored: Stored) -> Iterator[Page]:
     for key in store.list(keys.pages(job_id), after=after):
         number = int(keys.basename(key))
         page, body = read_page(store, job_id, number)
+        envelope.check_made(page.made, stored.manifest.made, key, store.url)
         stored.pages.append(page)
         stored.bodies[number] = body
         yield page
@@ -99,7 +122,7 @@ def read_job(store: Store, job_id: str) -> Stored:
     """
     stored = Stored(read_manifest(store, job_id))
     # The end is read first: when it is there, all pages are.
-    stored.end = read_end(store, job_id)
+    stored.end = read_end(store, job_id, stored.manifest.made)
     for _ in read_pages(store, job_id, stored):
         pass
     stored.verdicts = {keys.basename(key) for key in store.list(keys.verdicts(job_id))}
@@ -124,7 +147,7 @@ def driver_beat(store: Store, job_id: str, driver: str) -> Heartbeat | None:
     key = keys.evidence(job_id, f"driver.{driver}", "heartbeat")
     try:
         return envelope.from_json(Heartbeat, store.get(key), key)
-    except ObjectMissing:
+    except (ObjectMissing, BadSignature):
         return None
 
 
@@ -134,13 +157,17 @@ def drivers(store: Store) -> dict[str, float]:
     for key in store.list(keys.DRIVERS):
         try:
             beat = envelope.from_json(Heartbeat, store.get(key), key)
-        except ObjectMissing:
-            continue  # it has closed at this moment
+        except (ObjectMissing, BadSignature):
+            continue  # it has closed at this moment; or nobody knows who says so
         found[keys.basename(key)] = beat.at
     return found
 
 
 def losses(store: Store, job_id: str) -> list[Loss]:
     """Return the evidence of lost attempts that drivers have left, in order of batch."""
-    found = [key for key in store.list(keys.attempts(job_id)) if keys.basename(key) == "loss"]
-    return [envelope.from_json(Loss, store.get(key), key) for key in found]
+    wanted = [key for key in store.list(keys.attempts(job_id)) if keys.basename(key) == "loss"]
+    found: list[Loss] = []
+    for key in wanted:
+        with contextlib.suppress(BadSignature):
+            found.append(envelope.from_json(Loss, store.get(key), key))
+    return found

@@ -18,20 +18,22 @@ from typing import Any, Literal
 from wrens import events
 from wrens.backends.base import Backend
 from wrens.clock import Clock, SystemClock
+from wrens.core import fitting
 from wrens.core import packing as pack
 from wrens.core.asking import Driving
 from wrens.core.chaining import any_input_with_future
 from wrens.core.driver import Driver
 from wrens.core.inputs import Feed, gather
 from wrens.core.job import Job
+from wrens.core.packages import Packages, check_python
 from wrens.core.planning import Chunk, JobWriter, named, upload
 from wrens.core.policy import Options
 from wrens.core.submitted import SubmitQueue
-from wrens.errors import BadOption, StoreError
+from wrens.errors import StoreError
 from wrens.serialize import Shipment, Shipper
 from wrens.store.port import Store
 from wrens.wire import keys
-from wrens.wire.records import Call
+from wrens.wire.records import Call, ResultRef
 
 
 class Session(Driving):
@@ -47,6 +49,7 @@ class Session(Driving):
     Raises:
         BadOption: if workers of this backend cannot see this store.
         CannotShip: if the initializer cannot be pickled.
+        WrongPython: if the workers could not run what this Python pickles.
     """
 
     def __init__(
@@ -62,27 +65,21 @@ class Session(Driving):
         self.store = store
         self.backend = backend
         self.in_process = backend.limits.in_process
-        if store.url.startswith("memory:") and not self.in_process:
-            raise BadOption(
-                f"store={store.url!r}",
-                f"is private to this process, and the workers of {backend.name!r} are other processes",
-                "Use a directory, a bucket, or Executor('inline').",
-            )
+        fitting.check_store(store.url, backend.limits, backend.name)
+        check_python(backend)
         driver_id = keys.new_id().rpartition("-")[2]
         self.shipper = Shipper(owner=driver_id)
-        digest = ""
-        if initializer is not None:
-            fn, args = initializer
-            digest = self.shipper.function(_Bound(fn, args), what=f"the initializer {named(fn)}").digest
-            upload(store, self.shipper)
+        first = Shipment("", "") if initializer is None else self._ship_first(*initializer)
         self.driver = Driver(
             store,
             backend,
             clock=self.clock,
             driver_id=driver_id,
-            initializer=digest,
+            initializer=first.digest,
             observers=observers,
         )
+        self._packages = Packages(backend, store, clock=self.clock, tell=self.driver.signs.tell)
+        self._packages.always(first.modules)
         self.driver.untidy = lambda: len(self._trash)
         self.driver.tidy = self._tidy
         self.driver.on_exit = self._clean_up
@@ -100,18 +97,39 @@ class Session(Driving):
         self._trash: deque[str] = deque()
         self._values: list[str] = []
 
+    def _ship_first(self, fn: Callable[..., object], args: tuple[Any, ...]) -> Shipment:
+        """Store the initializer at once, so that it is refused at once if it cannot be pickled."""
+        shipment = self.shipper.function(_Bound(fn, args), what=f"the initializer {named(fn)}")
+        upload(self.store, self.shipper)
+        return shipment
+
     # --- functions ---
 
     def ship(self, fn: Callable[..., Any]) -> Shipment:
         """Pickle a function, or find that what it was pickled to still stands for it."""
         return self.shipper.function(fn, what=f"the function {named(fn)}")
 
+    def prepare(self, fn: Callable[..., Any], options: Options) -> None:
+        """Put the packages into the store that a submitted function needs, so that errors reach the caller.
+
+        Raises:
+            BadEnvironment: if they cannot be had.
+            CannotShip: if the function cannot be pickled, which is found on the way.
+        """
+        if self._packages.needed:
+            self._packages.environment(options, self.ship(fn))
+
     # --- jobs ---
 
     def queue(self, options: Options) -> SubmitQueue:
-        """Return the queue for calls of ``submit`` under these options."""
+        """Return the queue for calls of ``submit`` under these options.
+
+        Raises:
+            BadOption: if they ask for what the backend cannot give.
+        """
         with self._lock:
             if options not in self._queues:
+                fitting.check_options(options, self.backend.limits, self.backend.name)
                 self._queues[options] = self._new_queue(options)
             return self._queues[options]
 
@@ -120,7 +138,7 @@ class Session(Driving):
             self.driver,
             options,
             ship=self.ship,
-            open_job=lambda function: self._open(options, kind="submit", function=function, transient=True),
+            open_job=lambda shipment: self._open(options, kind="submit", shipment=shipment, transient=True),
             wake=self.wake,
         )
         self.driver.add_queue(queue)
@@ -157,7 +175,7 @@ class Session(Driving):
         if values is not None and any_input_with_future(values, star=call == "star"):
             # Somebody has to wait for them, and that is not the caller.
             inputs, values, in_background = iter(values), None, True
-        job, writer = self._open(options, function=shipment.name, transient=transient)
+        job, writer = self._open(options, shipment=shipment, transient=transient)
         try:
             if values is not None:
                 self._plan_all(job, writer, shipment, call, values, options)
@@ -241,8 +259,9 @@ class Session(Driving):
         self.work_off()
 
     def _open(
-        self, options: Options, *, function: str, transient: bool, kind: Literal["map", "submit"] = "map"
+        self, options: Options, *, shipment: Shipment, transient: bool, kind: Literal["map", "submit"] = "map"
     ) -> tuple[Job[Any], JobWriter]:
+        fitting.check_options(options, self.backend.limits, self.backend.name)
         job_id = options.name or keys.new_id()
         writer = JobWriter(
             self.store,
@@ -253,13 +272,14 @@ class Session(Driving):
             driver=self.driver.id,
             clock=self.clock,
             initializer=self.driver.initializer,
+            environment=lambda shipment, modules: self._packages.environment(options, shipment, modules),
         )
-        writer.open(kind=kind, function=function, backend=self.backend.name)
+        writer.open(kind=kind, shipment=shipment, backend=self.backend.name)
         self._made[job_id] = options.keep or options.name is not None
-        self.driver.signs.tell(lambda at: events.JobStarted(job_id, function, at))
+        self.driver.signs.tell(lambda at: events.JobStarted(job_id, shipment.name, at))
         job: Job[Any] = Job(
             job_id,
-            store_url=self.store.url,
+            home=ResultRef(self.store.url, job_id, "", -1, writer.made),
             driving=self,
             clock=self.clock,
             transient=transient,
@@ -327,9 +347,13 @@ class Session(Driving):
 
     # --- shared values ---
 
-    def remember_value(self, key: str) -> None:
-        """Note a shared value, to be deleted with the session's jobs, and have the driver say that it is alive."""
+    def remember_value(self, key: str, modules: frozenset[str]) -> None:
+        """Note a shared value, to be deleted with the session's jobs, and have the driver say that it is alive.
+
+        Whoever takes the value needs the ``modules`` that it refers to.
+        """
         self._values.append(key)
+        self._packages.always(modules)
         self.wake()
 
     # --- closing ---

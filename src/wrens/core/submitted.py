@@ -19,7 +19,7 @@ from wrens import events
 from wrens.core import packing as pack
 from wrens.core.chaining import any_future, failure_in, futures_in, settled
 from wrens.core.driver import Driver
-from wrens.core.future import Future
+from wrens.core.future import NOWHERE, Future
 from wrens.core.job import Job
 from wrens.core.planning import Chunk, Draft, JobWriter
 from wrens.core.policy import Options
@@ -53,7 +53,7 @@ class SubmitQueue:
         options: Options,
         *,
         ship: Callable[[Callable[..., Any]], Shipment],
-        open_job: Callable[[str], tuple[Job[Any], JobWriter]],
+        open_job: Callable[[Shipment], tuple[Job[Any], JobWriter]],
         wake: Callable[[], None],
     ) -> None:
         self._driver = driver
@@ -76,7 +76,7 @@ class SubmitQueue:
     def add(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Take up one call; it is stored when a worker is free and the futures that it needs are done."""
         future: Future[Any] = Future()
-        future.bind("", -1, "", self._cancelled)
+        future.bind(NOWHERE, -1, self._cancelled)
         call = _Call(fn, args, kwargs, future, self._driver.next_turn())
         arguments = (*args, *kwargs.values())
         if any_future(arguments) and (needed := {f for f in futures_in(arguments) if not f.done()}):
@@ -218,7 +218,7 @@ class SubmitQueue:
     def _store(self, chunks: list[Chunk], taken: list[_Call]) -> None:
         try:
             if self._made is None:
-                self._made = self._open_job(chunks[0].shipment.name)
+                self._made = self._open_job(chunks[0].shipment)
             job, writer = self._made
             self._driver.know(job)
             first = writer.tasks

@@ -91,6 +91,7 @@ def _verdict(
         failures=failures,
         children=children,
         where="driver",
+        made=batch.source.made,
     )
 
 

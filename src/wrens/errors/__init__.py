@@ -14,6 +14,8 @@
     │   │   ├── AlreadyExists (FileExistsError)   put-if-absent found another object
     │   │   ├── UncertainWrite                it may have been written, and reading back did not tell
     │   │   ├── StoreDenied (PermissionError)
+    │   │   ├── NoPutIfAbsent                 the service cannot be a driver's store
+    │   │   ├── ObjectTooLarge                more than the service takes as one object
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
@@ -22,7 +24,17 @@
     │   ├── InitializerFailed (BrokenExecutor)
     │   ├── ServiceError                      a cloud service refused a request
     │   ├── NotOurs                           something of this name was not made by wrens
-    │   └── CannotDeploy                      what workers need cannot be built or put in place
+    │   ├── CannotDeploy                      what workers need cannot be built or put in place
+    │   └── BadEnvironment                    the packages that a function needs cannot be given to workers
+    │       ├── MissingModule (ImportError)   imported, and not installed here
+    │       ├── WrongPython                   the workers have another minor version
+    │       ├── CannotResolve                 no set of versions does, or they cannot be had
+    │       │   └── NoWheel                   a package that cannot be had for the workers' platform
+    │       └── EnvironmentTooLarge           for the workers' disk
+    ├── look who writes to the store
+    │   ├── BadSignature                      an object that nobody with the signing key has written so
+    │   ├── BadSigningKey                     the key is missing, malformed, or no secret
+    │   └── ForeignRecord                     a record of another job of the same name
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
@@ -45,40 +57,59 @@ from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, 
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
+    BadEnvironment,
     CannotDeploy,
+    CannotResolve,
     CannotStart,
+    EnvironmentTooLarge,
     InitializerFailed,
+    MissingModule,
     NotOurs,
+    NoWheel,
     ServiceError,
     VersionMismatch,
+    WrongPython,
 )
 from wrens.errors.store import (
     AlreadyExists,
     BadStoreURL,
     DamagedObject,
+    NoPutIfAbsent,
     ObjectMissing,
+    ObjectTooLarge,
     StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
     UncertainWrite,
 )
+from wrens.errors.trust import BadSignature, BadSigningKey, ForeignRecord
 
 __all__ = [
     "AlreadyExists",
     "BackendError",
+    "BadEnvironment",
     "BadOption",
+    "BadSignature",
+    "BadSigningKey",
     "BadStoreURL",
     "Cancelled",
     "CannotDeploy",
+    "CannotResolve",
     "CannotShip",
     "CannotStart",
     "DamagedObject",
+    "EnvironmentTooLarge",
+    "ForeignRecord",
     "InitializerFailed",
     "JobFailed",
     "JobIncomplete",
+    "MissingModule",
+    "NoPutIfAbsent",
+    "NoWheel",
     "NotOurs",
     "ObjectMissing",
+    "ObjectTooLarge",
     "RemoteError",
     "ServiceError",
     "StoreDenied",
@@ -92,6 +123,7 @@ __all__ = [
     "VersionMismatch",
     "WorkerLost",
     "WrensError",
+    "WrongPython",
 ]
 
 for _name in __all__:

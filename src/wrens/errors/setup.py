@@ -79,6 +79,121 @@ class InitializerFailed(WrensError, BrokenExecutor):
         return lines(f"the initializer {self.name} raised in a worker; no task was run there", self.error)
 
 
+class BadEnvironment(WrensError):
+    """The packages that a function needs cannot be given to the workers; the kinds below say why."""
+
+
+class MissingModule(BadEnvironment, ImportError):
+    """A function imports a module that is neither installed here nor one of the user's own.
+
+    Args:
+        module: Its name.
+        by: Who imports it, in words.
+        missing_in: Where it is missing; empty for this process's installation.
+    """
+
+    def __init__(self, module: str, by: str, missing_in: str = "") -> None:
+        super().__init__(module, by, missing_in)
+        self.module, self.by, self.missing_in = module, by, missing_in
+
+    def __str__(self) -> str:
+        if self.missing_in:
+            return lines(
+                f"{self.by} imports {self.module!r}, which {self.missing_in} does not hold",
+                f"Add the package that has {self.module!r} there. Nothing was launched.",
+            )
+        return lines(
+            f"{self.by} imports {self.module!r}, which is not installed here, so nobody knows which version "
+            "the workers should have",
+            "Install it in this environment, name it with environment=wrens.Environment(also=(...,)), or "
+            "import it inside try/except ImportError when it can be done without. Nothing was launched.",
+        )
+
+
+class WrongPython(BadEnvironment):
+    """The workers have another minor version of Python, so functions and packages of this one cannot run there.
+
+    Args:
+        here: The version of this process.
+        there: The version of the workers.
+        backend: The name of the backend.
+    """
+
+    def __init__(self, here: str, there: str, backend: str) -> None:
+        super().__init__(here, there, backend)
+        self.here, self.there, self.backend = here, there, backend
+
+    def __str__(self) -> str:
+        return lines(
+            f"this is Python {self.here}, and the workers of {self.backend!r} have Python {self.there}; "
+            "pickled functions and compiled packages fit one minor version only",
+            f"Run this program with Python {self.there}, or deploy workers for Python {self.here} under a name "
+            "of their own. Nothing was launched.",
+        )
+
+
+class CannotResolve(BadEnvironment):
+    """No set of versions satisfies everything that is asked for, or the packages cannot be had.
+
+    Args:
+        wanted: What was asked for, such as ``"numpy==2.1.0"``.
+        platform: For which platform.
+        said: What the resolver says, shortened.
+    """
+
+    _advice = (
+        "Give other versions with environment=wrens.Environment(requirements=(...,)), or a lock file with "
+        "lock=, or use workers whose container image holds them (provided=True). Nothing was launched."
+    )
+
+    def __init__(self, wanted: tuple[str, ...], platform: str, said: str) -> None:
+        super().__init__(wanted, platform, said)
+        self.wanted, self.platform, self.said = wanted, platform, said
+
+    def __str__(self) -> str:
+        asked = ", ".join(self.wanted)
+        headline = f"the packages for the workers cannot be put together for {self.platform}: {asked}"
+        return lines(headline, self.said.strip().replace("\n", "\n  "), self._advice)
+
+
+class NoWheel(CannotResolve):
+    """A package has no wheel that runs on the workers' platform; ``wanted`` names it with its version."""
+
+    def __str__(self) -> str:
+        return lines(
+            f"{', '.join(self.wanted)} has no wheel for {self.platform}, and packages are not compiled for "
+            "workers",
+            self.said.strip().replace("\n", "\n  "),
+            self._advice,
+        )
+
+
+class EnvironmentTooLarge(BadEnvironment):
+    """The packages need more disk than a worker has.
+
+    Args:
+        nbytes: What they take up, unpacked.
+        limit: What there is.
+        biggest: The largest packages, with their sizes in words.
+        where: Whose limit it is.
+    """
+
+    def __init__(
+        self, nbytes: int = 0, limit: int = 0, biggest: tuple[str, ...] = (), where: str = ""
+    ) -> None:
+        super().__init__(nbytes, limit, biggest, where)
+        self.nbytes, self.limit, self.biggest, self.where = nbytes, limit, biggest, where
+
+    def __str__(self) -> str:
+        return lines(
+            f"the packages take up {self.nbytes / 1e6:.0f} MB, unpacked, and {self.where or 'a worker'} has "
+            f"room for {self.limit / 1e6:.0f} MB",
+            f"The largest are {', '.join(self.biggest)}." if self.biggest else "",
+            "Import less, give workers more disk, or use a container image that holds them "
+            "(environment=wrens.Environment(provided=True)).",
+        )
+
+
 class ServiceError(WrensError):
     """A cloud service refused a request, or could not be asked.
 

@@ -69,6 +69,27 @@ class StoreDenied(StoreError, PermissionError):
     advice = "Check the owner and mode of the directory, or the credentials and policy of the bucket."
 
 
+class NoPutIfAbsent(StoreError):
+    """The service replaces an object that it was told to leave as it is: nothing can be settled there."""
+
+    problem = "this service does not keep put-if-absent (a write with 'If-None-Match: *')"
+    advice = (
+        "Without it two workers could both settle one batch, so no job is run there. Reading works: 'wrens show', "
+        "'wrens logs', and the results of finished jobs. Take another service, or a newer version of this one; "
+        "look also for a proxy in between that drops the header."
+    )
+
+
+class ObjectTooLarge(StoreError):
+    """The object is larger than the service takes."""
+
+    problem = "this is more than the service takes as one object"
+    advice = (
+        "Make batches smaller (packing=wrens.Packing(size=1) is one task each), or let tasks write large data "
+        "themselves and return where it is."
+    )
+
+
 class StoreFull(StoreError):
     """The store has no space left."""
 

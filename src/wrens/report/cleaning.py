@@ -2,7 +2,7 @@
 
     choose     whole jobs that are old, or that were named; never one that somebody works on
     delete     one job, so that an interruption leaves nothing that looks complete
-    sweep      functions and shared values that no job that is left refers to
+    sweep      functions, shared values and packages that no job that is left refers to
 
 Decides this, and the order of deletion. Lists nothing but the prefixes of wrens, because a store may be a
 bucket that holds other things too. Prints nothing.
@@ -10,25 +10,35 @@ bucket that holds other things too. Prints nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from wrens.core import reading
-from wrens.errors import BadOption, DamagedObject, ObjectMissing, UnknownJob, VersionMismatch
+from wrens.errors import (
+    BadOption,
+    BadSignature,
+    DamagedObject,
+    ForeignRecord,
+    ObjectMissing,
+    UnknownJob,
+    VersionMismatch,
+)
 from wrens.report import texts
 from wrens.report.summary import ALIVE_S, read_all, read_beats, summarize
-from wrens.store.port import Store
-from wrens.wire import keys
+from wrens.store.port import Store, raw_range
+from wrens.wire import envelope, keys
+from wrens.wire.records import EnvironmentUse
 
 QUIET_S = 3600.0
 """A job that is not complete and gave a sign of life within this time may still be somebody's."""
+UPLOADED_S = 86400.0
+"""A large object that has been on its way for so long was given up: a slow line needs hours, not days."""
+UNUSED_S = 7 * 86_400.0
+"""Packages that no job refers to are kept for so long after somebody relied on them: they are built anew slowly."""
 SLICE = 16 * 2**20
 """How much of an object is searched at a time."""
-
-_ID = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,8 @@ class Chosen:
     Args:
         job: Its id.
         state: As :mod:`wrens.report.summary` has it; ``"remains"`` of one that was deleted in part,
-            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them.
+            ``"damaged"`` when its records do not decode, ``"other version"`` when another wrens wrote them,
+            ``"not trusted"`` when their signatures are not valid or they are not all of one job.
         made_at: Seconds since 1970; 0 when not known.
         objects: How many objects it has.
         nbytes: How many bytes these have; ``None`` when the store does not tell.
@@ -64,16 +75,18 @@ class Sweep:
     """Contents that nobody refers to, or the reason why they were not looked for.
 
     Args:
-        keys: Functions and shared values.
+        keys: Functions, shared values and packages.
         nbytes: How many bytes they have; ``None`` when the store does not tell.
         signs: Signs of life of drivers that have long been silent.
         reason: Why nothing was looked for.
+        uploads: Large objects that never arrived at their key, because whoever wrote them was killed.
     """
 
     keys: tuple[str, ...] = ()
     nbytes: int | None = None
     signs: tuple[str, ...] = ()
     reason: str = ""
+    uploads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +163,7 @@ def delete(store: Store, job_id: str, *, now: float) -> str:
 
 
 def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
-    """Find functions and shared values that no job refers to.
+    """Find functions, shared values and packages that no job refers to.
 
     Contents are stored before the page that refers to them is: a shared value by ``ex.put``, perhaps long
     before the map that takes it. So nothing is swept while there is a job that may get more pages: one that
@@ -160,13 +173,23 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
     A reference is the name of a content, as text: in a page's table for functions, inside of pickled inputs
     and closures for shared values, in a function's head for its modules. So the contents of pages, functions
     and values are searched for names of what there is, which finds every reference without unpickling
-    anything. A wrong hit keeps an object too many, which does no harm.
+    anything. A wrong hit keeps an object too many, which does no harm. Signatures are not checked here: who can
+    change a page so that less seems to be needed can delete it as well.
 
     Args:
         store: Where to look.
         now: The time, in seconds since 1970.
         without: Jobs that are to be taken for deleted already.
     """
+    uploads = tuple(
+        key
+        for key in store.list(keys.UPLOADS)
+        if now - (keys.made_at(keys.basename(key)) or now) > UPLOADED_S
+    )
+    return replace(_sweep(store, now, without), uploads=uploads)
+
+
+def _sweep(store: Store, now: float, without: Collection[str]) -> Sweep:
     seen = reading.drivers(store)
     signs = tuple(keys.driver(driver) for driver, at in seen.items() if now - at > QUIET_S)
     for driver, at in seen.items():
@@ -181,6 +204,7 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
         if reading.read_end(store, job) is None and now - _look(store, job, now).signs_at < QUIET_S:
             return Sweep(signs=signs, reason=f"job {job} has no end yet and may still come to refer to more")
     contents = {keys.basename(key): key for prefix in _CONTENTS for key in store.list(prefix)}
+    contents |= _long_unused(store, now)
     unused = set(contents)
     todo: list[str] = [key for job in jobs for key in _pages_and_manifest(store, job)]
     while todo and unused:
@@ -191,8 +215,30 @@ def sweep(store: Store, *, now: float, without: Collection[str] = ()) -> Sweep:
         todo = [contents[name] for name in named]
     if any(job not in jobs and job not in without for job in reading.list_jobs(store)):
         return Sweep(signs=signs, reason="a job was made while we looked")
-    found_keys = tuple(sorted(contents[name] for name in unused))
+    found = {contents[name] for name in unused}
+    found_keys = tuple(sorted(found | {f"{key}{keys.USED}" for key in found if keys.ENVIRONMENTS in key}))
     return Sweep(found_keys, nbytes_of(store, found_keys), signs)
+
+
+def _long_unused(store: Store, now: float) -> dict[str, str]:
+    """Return the packages on which nobody relied of late, with their keys.
+
+    Whoever relies on packages says so before looking whether they are there, see
+    :mod:`wrens.environments.supply`; so what is not listed here may be about to be used.
+    """
+    found = set(store.list(keys.ENVIRONMENTS))
+    old = {}
+    for key in found:
+        if key.endswith(keys.USED):
+            continue
+        try:
+            data = store.get(f"{key}{keys.USED}")
+            used_at = envelope.from_json(EnvironmentUse, data, key).at
+        except (ObjectMissing, DamagedObject, BadSignature, VersionMismatch):
+            used_at = 0.0
+        if now - used_at > UNUSED_S:
+            old[keys.basename(key)] = key
+    return old
 
 
 _CONTENTS = (keys.function(""), keys.value(""))
@@ -227,6 +273,8 @@ def _look(store: Store, job_id: str, now: float) -> _Found:
         state = "damaged"
     except VersionMismatch:
         state = "other version"
+    except (BadSignature, ForeignRecord):
+        state = "not trusted"
     except ObjectMissing:
         # Its own executor is deleting it at this moment.
         return _Found("running", now, now, complete=False)
@@ -241,9 +289,9 @@ def _made_at(store: Store, job_id: str, now: float) -> float:
     """Return when a job was made: as its manifest has it, else as its id says, else now."""
     try:
         return reading.read_manifest(store, job_id).made_at
-    except (UnknownJob, DamagedObject, VersionMismatch):
-        match = _ID.fullmatch(job_id)
-        return float(int(match.group(1), 16)) if match else now
+    except (UnknownJob, DamagedObject, VersionMismatch, BadSignature):
+        made_at = keys.made_at(job_id)
+        return now if made_at is None else made_at
 
 
 def _last_beat(store: Store, job_id: str) -> float:
@@ -271,8 +319,9 @@ def _names(store: Store, key: str) -> set[str]:
     found: set[str] = set()
     start = 0
     while True:
-        part = store.get(key, start=start, length=SLICE)
-        found.update(match.group().decode("ascii") for match in keys.CONTENT.finditer(part))
+        part = raw_range(store, key, start, SLICE)
+        for name in (keys.CONTENT, keys.ENVIRONMENT):
+            found.update(match.group().decode("ascii") for match in name.finditer(part))
         if len(part) < SLICE:
             return found
         # A name across the border is seen whole in the next part.

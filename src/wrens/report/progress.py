@@ -82,11 +82,16 @@ class Progress:
         self._thread: threading.Thread | None = None
         self._drawing = threading.Lock()
         self._shown: list[Tally] = []
+        self._packing = ""
+        self._visible = False
         self._closed = False
         self._pid = os.getpid()
 
     def __call__(self, event: events.Event) -> None:
         """Take up one event; this is the observer."""
+        if isinstance(event, events.EnvironmentEvent):
+            self._pack(event)
+            return
         with self._lock:
             tally = self._tallies.get(event.job)
             if tally is None:
@@ -103,22 +108,34 @@ class Progress:
             # after its observers did, so the program's next words find an empty line.
             self.draw(event.at)
 
+    def _pack(self, event: events.EnvironmentEvent) -> None:
+        """Note that packages for the workers are being put together, or are there."""
+        with self._lock:
+            going_on = isinstance(event, events.EnvironmentWanted)
+            count = texts.count(len(event.packages), "package")
+            self._packing = f"wrens: packing {count} for the workers" if going_on else ""
+            if going_on:
+                self._wake(event.at)
+        if not going_on:
+            self.draw(event.at)
+
     def draw(self, now: float) -> bool:
         """Show what is to be shown at this moment; returns whether anything is at work."""
         with self._drawing:
             with self._lock:
                 at_work = [tally for tally in self._tallies.values() if tally.at_work(now)]
-                if not at_work:
+                packing = self._packing
+                if not (at_work or packing):
                     self._busy_since = None
                 due = self._busy_since is not None and now - self._busy_since >= PATIENCE_S
-                text = line(at_work, now) if due and not self._closed else ""
+                text = (packing or line(at_work, now)) if due and not self._closed else ""
             if text:
-                self._shown = at_work
+                self._shown, self._visible = at_work, True
                 self._screen.show(text)
-            elif self._shown:
-                last, self._shown = _farewell(self._shown), []
+            elif self._visible:
+                last, self._shown, self._visible = _farewell(self._shown), [], False
                 self._screen.clear(last)
-        return bool(at_work)
+        return bool(at_work or packing)
 
     def close(self) -> None:
         """Show nothing any more."""
@@ -138,17 +155,20 @@ class Progress:
         wait = threading.Event().wait
         idle_s = 0.0
         while True:
-            tick_s = self._screen.tick_s if self._shown else TICK_S
+            tick_s = self._screen.tick_s if self._visible else TICK_S
             wait(tick_s)
             idle_s = 0.0 if self.draw(self._clock.now()) else idle_s + tick_s
             with self._lock:
                 # Under the lock, so that no event takes a thread for granted that is about to leave.
-                if idle_s >= LINGER_S and not any(tally.open for tally in self._tallies.values()):
+                open_ = self._packing or any(tally.open for tally in self._tallies.values())
+                if idle_s >= LINGER_S and not open_:
                     self._thread = None
                     return
 
 
 def _farewell(tallies: list[Tally]) -> str:
+    if not tallies:
+        return "wrens: packing has ended"
     settled = sum(tally.settled for tally in tallies)
     failed = sum(tally.failed for tally in tallies)
     took = max(tally.changed_at for tally in tallies) - min(tally.began_at for tally in tallies)

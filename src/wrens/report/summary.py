@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from wrens.core import reading
-from wrens.errors import ObjectMissing
-from wrens.store.port import Store
+from wrens.errors import BadSignature, ObjectMissing
+from wrens.store.port import Store, get_head
 from wrens.wire import envelope, keys
 from wrens.wire.records import Heartbeat, Loss, Manifest, Verdict
 
@@ -168,6 +168,7 @@ def summarize(store: Store, job_id: str) -> Summary:
     Raises:
         UnknownJob: if the store holds no such job.
         DamagedObject: if a record does not decode.
+        BadSignature, ForeignRecord: if a record was not written for this job by who has the signing key.
 
     >>> from wrens import Executor
     >>> from wrens.store import open_store
@@ -180,7 +181,8 @@ def summarize(store: Store, job_id: str) -> Summary:
     """
     stored = reading.read_job(store, job_id)
     manifest = stored.manifest
-    verdicts = read_all(lambda batch: read_verdict(store, job_id, batch), sorted(stored.verdicts))
+    made = manifest.made
+    verdicts = read_all(lambda batch: read_verdict(store, job_id, batch, made), sorted(stored.verdicts))
     evidence = list(store.list(keys.attempts(job_id)))
     failures = [failure for verdict in verdicts for _, failure in verdict.failures]
     cancelled = sum(failure.kind == "cancelled" for failure in failures)
@@ -243,25 +245,28 @@ def read_beats(store: Store, evidence: Iterable[str]) -> list[Heartbeat]:
     def read(key: str) -> Heartbeat | None:
         try:
             return envelope.from_json(Heartbeat, store.get(key), key)
-        except ObjectMissing:
-            return None  # deleted since it was listed
+        except (ObjectMissing, BadSignature):
+            return None  # deleted since it was listed; or nobody knows who says so
 
     found = read_all(read, [key for key in evidence if keys.basename(key) == "heartbeat"])
     return [beat for beat in found if beat is not None]
 
 
-def read_verdict(store: Store, job_id: str, batch: str) -> Verdict:
+def read_verdict(store: Store, job_id: str, batch: str, made: str) -> Verdict:
     """Return a batch's verdict without its results.
 
     Raises:
         ObjectMissing: if it has none.
+        ForeignRecord: if it is not of this making of the job.
     """
     key = keys.verdict(job_id, batch)
-    head = store.get(key, length=HEAD)
+    head = get_head(store, key, HEAD)
     end = envelope.record_end(head[:16], key)
     if end > len(head):
-        head = store.get(key, length=end)
-    return envelope.unseal(Verdict, head, key)[0]
+        head = get_head(store, key, end)
+    verdict, _ = envelope.unseal(Verdict, head, key)
+    envelope.check_made(verdict.made, made, key, store.url)
+    return verdict
 
 
 def read_all(read: Callable[[T], R], wanted: Sequence[T]) -> list[R]:
@@ -277,5 +282,11 @@ def read_all(read: Callable[[T], R], wanted: Sequence[T]) -> list[R]:
 
 
 def _losses(store: Store, evidence: Iterable[str]) -> list[Loss]:
-    found = [key for key in evidence if keys.basename(key) == "loss"]
-    return read_all(lambda key: envelope.from_json(Loss, store.get(key), key), found)
+    def read(key: str) -> Loss | None:
+        try:
+            return envelope.from_json(Loss, store.get(key), key)
+        except BadSignature:
+            return None
+
+    found = read_all(read, [key for key in evidence if keys.basename(key) == "loss"])
+    return [loss for loss in found if loss is not None]

@@ -79,7 +79,7 @@ class Tally:
         """
         return self.open > 0 or (not self.ended and self.settled > 0 and now - self.changed_at < PAUSE_S)
 
-    def take(self, event: events.Event) -> None:
+    def take(self, event: events.JobEvent) -> None:
         """Count what has happened."""
         self.changed_at = event.at
         if isinstance(event, events.JobStarted):

@@ -53,10 +53,24 @@ class Shipment:
     Attributes:
         digest: Names the object, with its owner: its key is ``wire.keys.function(digest)``.
         name: What people call it, such as ``"mymod.resize"``.
+        modules: Names of modules, the user's or not, that it cannot do without.
+        certain: Of what its own code imports, that without which it fails.
     """
 
     digest: str
     name: str
+    modules: frozenset[str] = frozenset()
+    certain: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pickled:
+    """A function's pickle, and what a pickler noted of it; see :class:`wrens.serialize.pickling.Recorder`."""
+
+    text: bytes
+    modules: frozenset[str]
+    reached: frozenset[str]
+    certain: frozenset[str]
 
 
 def made_here(bundle: str) -> bool:
@@ -104,7 +118,7 @@ class Shipper:
         """The keys of all objects that were made here."""
         self._uploads: list[tuple[str, list[Buffer]]] = []
         self._shipments: dict[tuple[bytes, str], Shipment] = {}
-        self._recent: dict[int, tuple[FunctionType, Snapshot, bytes, frozenset[str]]] = {}
+        self._recent: dict[int, tuple[FunctionType, Snapshot, _Pickled]] = {}
         self._bundles: dict[frozenset[str], _Kept] = {}
         self._files: Any = None
 
@@ -129,11 +143,11 @@ class Shipper:
         'len'
         """
         with self._lock:
-            text, modules = self._pickled(fn, what)
-            bundle = self.bundle(modules) if modules else ""
+            pickled = self._pickled(fn, what)
+            text, bundle = pickled.text, self.bundle(pickled.modules)
             shipment = self._shipments.get((text, bundle))
             if shipment is None:
-                shipment = self._seal(fn, text, bundle)
+                shipment = self._seal(fn, pickled, bundle)
                 if len(text) <= REMEMBERED_BYTES:
                     if len(self._shipments) >= REMEMBERED:
                         self._shipments.pop(next(iter(self._shipments)))
@@ -183,11 +197,11 @@ class Shipper:
         with self._lock:
             self._uploads[:0] = uploads
 
-    def _pickled(self, fn: Any, what: str | None) -> tuple[bytes, frozenset[str]]:
-        """Return a function's pickle and the user modules that it refers to."""
+    def _pickled(self, fn: Any, what: str | None) -> _Pickled:
+        """Return a function's pickle, and what it refers to."""
         known = self._recent.get(id(fn))
         if known is not None and known[0] is fn and known[1].holds():
-            return known[2], known[3]
+            return known[2]
         from wrens.serialize.pickling import Recorder
 
         file = io.BytesIO()
@@ -198,12 +212,13 @@ class Shipper:
             from wrens.serialize.explain import cannot_ship
 
             raise cannot_ship(fn, error, what or f"the function {name_of(fn)}", shipping=True) from None
-        text, modules = file.getvalue(), frozenset(pickler.modules)
-        if type(fn) is FunctionType and len(text) <= REMEMBERED_BYTES:
-            self._remember(fn, text, modules)
-        return text, modules
+        certain = frozenset(pickler.certain) | _certain_by_name(fn)
+        pickled = _Pickled(file.getvalue(), frozenset(pickler.modules), frozenset(pickler.reached), certain)
+        if type(fn) is FunctionType and len(pickled.text) <= REMEMBERED_BYTES:
+            self._remember(fn, pickled)
+        return pickled
 
-    def _remember(self, fn: FunctionType, text: bytes, modules: frozenset[str]) -> None:
+    def _remember(self, fn: FunctionType, pickled: _Pickled) -> None:
         """Keep a function's pickle, if it can be told later that it is still right."""
         from wrens.serialize.pickling import globals_of
         from wrens.serialize.unchanged import Changeable, Snapshot
@@ -215,17 +230,17 @@ class Shipper:
             return
         if len(self._recent) >= REMEMBERED:
             self._recent.pop(next(iter(self._recent)))
-        self._recent[id(fn)] = (fn, snapshot, text, modules)
+        self._recent[id(fn)] = (fn, snapshot, pickled)
 
-    def _seal(self, fn: Any, text: bytes, bundle: str) -> Shipment:
+    def _seal(self, fn: Any, pickled: _Pickled, bundle: str) -> Shipment:
         """Make the function's object and queue it."""
         from wrens.serialize.bundles import python_version
 
         name = name_of(fn)
-        buffers = envelope.seal(FunctionRecord(VERSION, python_version(), name, bundle), [text])
+        buffers = envelope.seal(FunctionRecord(VERSION, python_version(), name, bundle), [pickled.text])
         digest = keys.content(self.owner, *(memoryview(part) for part in buffers))
         self._queue(digest, buffers)
-        return Shipment(digest, name)
+        return Shipment(digest, name, pickled.reached, pickled.certain)
 
     def _make(self, modules: frozenset[str]) -> _Kept:
         """Make a bundle anew and queue it."""
@@ -246,6 +261,16 @@ class Shipper:
         if key not in self.made:
             self.made.add(key)
             self._uploads.append((key, buffers))
+
+
+def _certain_by_name(fn: Any) -> frozenset[str]:
+    """Return what is certain to be imported by a function of the user's that goes by name."""
+    from wrens.serialize.imports import certain_imports
+    from wrens.serialize.origins import ORIGINS, Origin
+
+    if type(fn) is not FunctionType or ORIGINS.of(fn.__module__) is not Origin.USER:
+        return frozenset()
+    return certain_imports(fn.__code__, fn.__globals__.get("__package__") or "")
 
 
 class _Kept:

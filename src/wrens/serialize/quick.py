@@ -43,6 +43,7 @@ class QuickPickler(pickle.Pickler):
 
     Attributes:
         modules: The user's modules that were referred to.
+        reached: These, and the installed ones.
         shared: Classes whose definitions the items share, with their numbers.
     """
 
@@ -53,6 +54,7 @@ class QuickPickler(pickle.Pickler):
         self._shipping, self._sharing = shipping, sharing
         self._verdicts: dict[Any, Any] = {}
         self.modules: set[str] = set()
+        self.reached: set[str] = set()
         self.shared: dict[type, int] = {}
 
     def dumps(self, value: Any) -> tuple[bytes, Sequence[memoryview]]:
@@ -92,6 +94,7 @@ class QuickPickler(pickle.Pickler):
             raise Refused
         origin = ORIGINS.of(module) if self._shipping or module == "__main__" else Origin.INSTALLED
         if origin is not Origin.VALUE and is_found(obj, module):
+            self.reached.add(module)
             if origin is Origin.USER:
                 self.modules.add(module)
             return NotImplemented

@@ -40,12 +40,14 @@ class Packed:
         nbytes: Their length in all.
         count: How many values are in it.
         failures: Index among the given values to error, for those that are not in it.
+        modules: Names of the modules that it refers to, when it is shipped.
     """
 
     buffers: list[Buffer]
     nbytes: int
     count: int
     failures: dict[int, Exception] = field(default_factory=dict)
+    modules: frozenset[str] = frozenset()
 
 
 def pack(values: Sequence[Any], *, what: Callable[[int], str], shipper: Shipper | None = None) -> Packed:
@@ -77,12 +79,13 @@ def pack(values: Sequence[Any], *, what: Callable[[int], str], shipper: Shipper 
         each = _Each(shipper is not None)
         _pickle_each(values, what, each, sharing=False)  # so that each item has its own error
     bundle = shipper.bundle(frozenset(each.modules)) if shipper is not None else ""
+    reached = frozenset(each.reached) if shipper is not None else frozenset[str]()
     shape = layout.Shape(layout.EACH, 1, len(each.pickled), bundle, each.common)
     if any(frames for _, frames in each.pickled):
         buffers = layout.join_framed(shape, each.pickled)
-        return Packed(buffers, sum(map(_length, buffers)), len(each.pickled), each.failures)
+        return Packed(buffers, sum(map(_length, buffers)), len(each.pickled), each.failures, reached)
     whole = layout.join_blocks(shape, [text for text, _ in each.pickled])
-    return Packed([whole], len(whole), len(each.pickled), each.failures)
+    return Packed([whole], len(whole), len(each.pickled), each.failures, reached)
 
 
 def _length(buffer: Buffer) -> int:
@@ -111,6 +114,7 @@ class _Each:
     pickled: list[Pickled] = field(default_factory=list)
     failures: dict[int, Exception] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
+    reached: set[str] = field(default_factory=set)
     common: bytes = b""
 
 
@@ -130,6 +134,7 @@ def _pickle_each(values: Sequence[Any], what: Callable[[int], str], each: _Each,
 
                 each.failures[index] = cannot_ship(value, error, what(index), shipping=each.shipping)
     each.modules |= quick.modules
+    each.reached |= quick.reached
     try:
         each.common = _dumps_slowly(list(quick.shared), each)[0] if quick.shared else b""
     except HARMFUL:
@@ -141,6 +146,7 @@ def _dumps_slowly(value: Any, each: _Each) -> Pickled:
     """Pickle a value with cloudpickle."""
     from wrens.serialize.pickling import dumps
 
-    text, frames, modules = dumps(value, shipping=each.shipping)
-    each.modules.update(modules)
-    return text, frames
+    dumped = dumps(value, shipping=each.shipping)
+    each.modules.update(dumped.modules)
+    each.reached.update(dumped.reached)
+    return dumped.text, dumped.frames

@@ -19,8 +19,15 @@ _ALIASES = {
     "s3a": "s3", "s3n": "s3", "gcs": "gs", "azure": "az", "abfs": "az", "abfss": "az", "adl": "az",
     "wasb": "az", "mem": "memory", "dir": "file", "local": "file",
 }  # fmt: skip
-_SETTINGS = ("endpoint", "region", "virtual_hosted_style_request", "skip_signature", "account_name")
+_SETTINGS = ("endpoint", "region", "virtual_hosted_style_request", "skip_signature", "account_name", "signed")
 """What a URL's query may say. Nothing secret: URLs are shown, logged and sent to workers."""
+_SETTINGS_OF = {"s3": (*_SETTINGS, "sse", "kms_key", "bucket_key", "requester_pays")}
+_VALUES = {
+    "sse": ("AES256", "aws:kms", "aws:kms:dsse"),
+    "bucket_key": ("true", "false"),
+    "requester_pays": ("true", "false"),
+}
+_WISHES = {"yes": True, "no": False}
 # More than the vendors allow today: old buckets have capitals and underscores, Azure has $root.
 _BUCKET = re.compile(r"[A-Za-z0-9$_-][A-Za-z0-9$._-]*")
 _NEARLY = re.compile(r"\s*(file|memory|s3|gs|az):/*(.*?)\s*", re.DOTALL | re.IGNORECASE)
@@ -64,8 +71,44 @@ def checked_path(path: str) -> str:
     return expanded
 
 
+def signing_of(address: str) -> tuple[str, bool | None]:
+    """Return an address without its wish to be signed, and the wish, ``None`` when it has none.
+
+    Raises:
+        BadStoreURL: if the wish is neither ``yes`` nor ``no``.
+
+    >>> signing_of("s3://lab/jobs?region=eu-west-1&signed=no"), signing_of("/data/what?signed=no")
+    (('s3://lab/jobs?region=eu-west-1', False), ('/data/what?signed=no', None))
+    """
+    bare, mark, query = address.partition("?")
+    if not mark or SCHEME.match(address) is None:
+        return address, None
+    wish, others = None, []
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name != "signed":
+            others.append(part)
+        elif value in _WISHES:
+            wish = _WISHES[value]
+        else:
+            raise _bad(bare, f"write signed=yes or signed=no, not signed={value}")
+    if wish is None:
+        return address, None
+    return bare + mark * bool(others) + "&".join(others), wish
+
+
+def with_signing(url: str, *, signed: bool) -> str:
+    """Return a URL with the wish that the store is signed, or is not.
+
+    >>> with_signing("file:///data", signed=True), with_signing("s3://lab?region=x", signed=False)
+    ('file:///data?signed=yes', 's3://lab?region=x&signed=no')
+    """
+    bare, _ = signing_of(url)
+    return f"{bare}{'&' if '?' in bare else '?'}signed={'yes' if signed else 'no'}"
+
+
 def path_of(url: str) -> str:
-    """Return the path that a URL of a file names.
+    """Return the path that a URL of a file names, once its wish to be signed is taken off.
 
     Raises:
         BadStoreURL: if it names a computer, or is not absolute.
@@ -79,7 +122,8 @@ def path_of(url: str) -> str:
         absolute = "" if parts.netloc[0] in ".~" else f", or file:///{given}"
         raise _bad(url, f"a file URL has three slashes; did you mean {given} without 'file://'{absolute}?")
     if not parts.path or parts.query or parts.fragment:
-        raise _bad(url, "a file URL is file:///, then a path, with '%3F' for a '?' in it and '%23' for a '#'")
+        told = "a file URL is file:///, then a path, with '%3F' for a '?' in it and '%23' for a '#'"
+        raise _bad(url, f"{told}; only ?signed=yes or ?signed=no may follow")
     if parts.path.startswith("/~"):
         raise _bad(
             url, f"a file URL knows no '~'; write {parts.path[1:]} without 'file://', or the whole path"
@@ -113,22 +157,24 @@ def bucket_and_settings(scheme: str, url: str) -> tuple[str, dict[str, str]]:
     if {"", ".", ".."} & set(parts_of_path):
         good = "/".join([bucket, *(part for part in parts_of_path if part not in ("", ".", ".."))])
         raise _bad(clean, f"a prefix has no '..', no '.' and no '//' in it; write it out: {scheme}://{good}")
-    return clean, _settings(clean, parts.query)
+    return clean, _settings(clean, parts.query, _SETTINGS_OF.get(scheme, _SETTINGS))
 
 
-def _settings(clean: str, query: str) -> dict[str, str]:
+def _settings(clean: str, query: str, allowed: Sequence[str]) -> dict[str, str]:
     settings = dict(parse_qsl(query, keep_blank_values=True))
     for name, value in settings.items():
-        if name not in _SETTINGS:
-            near = get_close_matches(name, _SETTINGS, n=1)
+        if name not in allowed:
+            near = get_close_matches(name, allowed, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise _bad(
                 clean,
-                f"a URL cannot set {name!r}{hint} (it can set {', '.join(_SETTINGS)}; credentials come "
+                f"a URL cannot set {name!r}{hint} (it can set {', '.join(allowed)}; credentials come "
                 "from the environment)",
             )
         if not value:
             raise _bad(clean, f"it sets {name!r} to nothing; write {name}=... or leave it out")
+        if name in _VALUES and value not in _VALUES[name]:
+            raise _bad(clean, f"{name}={value} cannot be; {name} is one of {', '.join(_VALUES[name])}")
     return settings
 
 

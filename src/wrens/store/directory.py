@@ -52,6 +52,9 @@ class DirectoryStore:
     (b'ell', ['greetings/en'])
     """
 
+    maps = True
+    """Whether long objects are mapped; not where others can write into the files."""
+
     def __init__(self, root: str) -> None:
         self._root = root.rstrip("/") + "/"
         self.url = Path(root).as_uri()
@@ -185,7 +188,7 @@ class DirectoryStore:
         if start or length is not None:
             check_range(start, length)
         try:
-            return read(self._root + check_key(key), start, length)
+            return read(self._root + check_key(key), start, length, maps=self.maps)
         except OSError as error:
             if error.errno in _NO_SUCH:
                 raise ObjectMissing("get", key, self.url) from None
@@ -205,10 +208,14 @@ class DirectoryStore:
                 yield from self._walk(key, after)
 
     def _names(self, prefix: str) -> Iterable[str]:
-        """Return what is in one directory, in key order; directories end in ``/``, and sort so."""
+        """Return what is in one directory, in key order; directories end in ``/``, and sort so.
+
+        A symbolic link inside is not followed: what is listed is deleted some day, and a link that somebody has put
+        there may lead anywhere.
+        """
         try:
             with os.scandir(self._root + prefix) as entries:
-                names = [entry.name + "/" if entry.is_dir() else entry.name for entry in entries]
+                names = [f"{e.name}/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
         except OSError as error:
             if error.errno in _NO_SUCH:
                 return ()  # never there, or deleted while listing

@@ -60,7 +60,7 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _TRY_AGAIN = re.compile(
     r"timed? ?out|time-?out|connection|connect error|error sending request|dns error|broken pipe|reset by peer"
     r"|slow ?down|too many requests|service unavailable|internal server error|bad gateway|incomplete"
-    r"|error decoding response body|status(?: code)?:? (?:5\d\d|429|408)\b",
+    r"|error decoding response body|request or response body error|status(?: code)?:? (?:5(?!01)\d\d|429|408)\b",
     re.IGNORECASE,
 )
 _NO_CONNECTION = re.compile(r"\bkind: Connect\b")
@@ -75,6 +75,9 @@ _DENIED = re.compile(
     r"access ?denied|forbidden|credential|unauthori[sz]ed|status(?: code)?:? 40[13]\b", re.IGNORECASE
 )
 
+_PROVIDER = "External AWS credential provider"
+_BODY = re.compile(r"(?:<\?xml[^>]*>\s*)?<Error>.*", re.DOTALL)
+_FIELDS = re.compile(r"<(Code|Message|Region)>([^<]*)</\1>")
 _MISSING = re.compile(r"status(?: code)?:? 404\b", re.IGNORECASE)
 
 
@@ -93,12 +96,15 @@ def translate(error: Exception, action: str, key: str, url: str) -> StoreError:
     >>> type(translate(OSError(28, "No space left on device"), "put", "k", "file:///d")).__name__
     'StoreFull'
     """
-    reason = _QUERY.sub(r"\1", first_line(error))
+    reason = _QUERY.sub(r"\1", _said(error))
     if isinstance(error, OSError) and error.errno is not None:
         kind = _BY_ERRNO.get(error.errno, StoreError)
         if kind is not StoreError:
             return kind(action, key, url, reason)
     kind = BY_NAME.get(type(error).__name__, StoreError)
+    if kind is StoreDenied and _PROVIDER in reason and _TRY_AGAIN.search(reason):
+        # Whoever gives the credentials was not reached, so nothing was sent to the store.
+        return StoreUnavailable(action, key, url, reason, sent=False)
     if kind is StoreError:
         text = str(error)
         if _NO_CONNECTION.search(text) and _FIRST_TRY.search(text):
@@ -140,6 +146,18 @@ def _by_text(text: str) -> type[StoreError]:
     if _MISSING.search(head):
         return ObjectMissing
     return StoreUnavailable if _TRY_AGAIN.search(head) else StoreError
+
+
+def _said(error: Exception) -> str:
+    """Return the first line of what an error says; of S3's answer in it, the code and the message."""
+    head = str(error).partition("\nDebug source:")[0]
+    body = _BODY.search(head)
+    if body is None:
+        return first_line(error)
+    fields = dict(_FIELDS.findall(body.group()))
+    said = ": ".join(fields[name] for name in ("Code", "Message") if fields.get(name))
+    region = f" (region {fields['Region']})" if fields.get("Region") else ""
+    return " ".join(f"{head[: body.start()]}{said}{region}".split())[:500]
 
 
 def first_line(error: BaseException) -> str:

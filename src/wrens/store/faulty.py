@@ -79,6 +79,9 @@ class FaultyStore:
       wrens tried again as often as its policy allows; look at the network and the service.
     """
 
+    trusted = False
+    """Whether :func:`~wrens.store.open_store` may hand it out unsigned; see :class:`~wrens.store.Store`."""
+
     def __init__(self, inner: Store, script: Script, clock: Clock | None = None) -> None:
         self._inner = inner
         self._script = script

@@ -38,11 +38,12 @@ def _after(buffers: Sequence[bytes | memoryview], written: int) -> Sequence[byte
     return ()
 
 
-def read(path: str, start: int, length: int | None) -> memoryview:
+def read(path: str, start: int, length: int | None, *, maps: bool = True) -> memoryview:
     """Return a range of a file; past the end there is nothing, which is no error.
 
     A long range is mapped privately: what is written into it copies the pages concerned and never reaches
-    the file, so arrays in it can be handed out as they are and be written to.
+    the file, so arrays in it can be handed out as they are and be written to. What others write into the file is
+    seen in the map, though; without ``maps`` it is read into memory, which can be written to as well.
 
     Raises:
         OSError: if the file cannot be opened or read.
@@ -56,7 +57,8 @@ def read(path: str, start: int, length: int | None) -> memoryview:
         if len(head) <= SMALL:
             return memoryview(head)
         size = os.fstat(fd).st_size - start
-        return _long(fd, start, size if length is None else min(size, length))
+        wanted = size if length is None else min(size, length)
+        return _long(fd, start, wanted) if maps else _copied(fd, start, wanted)
     finally:
         os.close(fd)
 

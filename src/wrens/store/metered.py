@@ -1,7 +1,7 @@
 """A store that counts what is asked of it.
 
-Decides what counts as one request: what a service would bill. Every claim about requests per batch is
-measured with this. Does not know prices.
+Decides what counts as one request: what a service would bill, except that a large object counts as one put however
+it travels. Every claim about requests per batch is measured with this. Does not know prices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from wrens.store.port import Buffer, Mode, Store
+from wrens.store.port import Buffer, Mode, Store, is_signed
 
 _PAGE = 1000
 """Keys that one listing or deletion request holds."""
@@ -65,6 +65,7 @@ class MeteredStore:
     def __init__(self, inner: Store) -> None:
         self._inner = inner
         self.url = inner.url
+        self.signed = is_signed(inner)
         self._lock = Lock()
         self._counts = [0, 0, 0, 0, 0, 0]
 

@@ -7,7 +7,7 @@ good in a bucket too. Decides nothing about where bytes go. Used inside this fol
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from wrens.errors import BadOption
 from wrens.store.port import Buffer
@@ -112,3 +112,15 @@ def total(buffers: Sequence[bytes | memoryview]) -> int:
     3
     """
     return sum(map(len, buffers))
+
+
+def pieces(buffers: Sequence[bytes | memoryview], size: int) -> Iterator[memoryview]:
+    """Yield the bytes of flat buffers in pieces of at most ``size``, without copying any.
+
+    >>> [bytes(piece) for piece in pieces([b"abcde", b"f"], 2)]
+    [b'ab', b'cd', b'e', b'f']
+    """
+    for buffer in buffers:
+        view = memoryview(buffer)
+        for start in range(0, len(view), size):
+            yield view[start : start + size]

@@ -1,7 +1,7 @@
 """From a URL or a path to a store.
 
-Decides which kinds of store there are, what is checked before any work begins, and where the default store
-lies; what an address may say is decided in :mod:`wrens.store.addresses`.
+Decides which kinds of store there are, which of them are signed, what is checked before any work begins, and where
+the default store lies; what an address may say is decided in :mod:`wrens.store.addresses`.
 The classes that keep the promises are imported only when an address asks for them, so that a directory
 never loads the object store library.
 """
@@ -15,22 +15,23 @@ from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
-from wrens.errors import BadStoreURL, ObjectMissing, StoreDenied, StoreError, StoreUnavailable
-from wrens.store.addresses import SCHEME, bucket_and_settings, checked_path, path_of, unknown
-from wrens.store.failures import translate, wants_credentials
-from wrens.store.port import Store
+from wrens.errors import BadStoreURL, StoreDenied, StoreError
+from wrens.store.addresses import (
+    SCHEME,
+    bucket_and_settings,
+    checked_path,
+    path_of,
+    signing_of,
+    unknown,
+    with_signing,
+)
+from wrens.store.failures import translate
+from wrens.store.port import Store, is_signed
 
 Opener = Callable[..., Store]
 """``opener(url, create=...)`` returns the store of a URL."""
-
-_CREDENTIALS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (files below ~/.aws are not read; "
-    "'aws configure export-credentials --format env' prints what is in them)",
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
-    "az": "set AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
-}
-"""Where credentials come from when this computer is none of the vendor's, which gives them by itself."""
 
 _openers: dict[str, Opener] = {}
 _memories: dict[str, Store] = {}
@@ -55,33 +56,77 @@ def register_scheme(scheme: str, opener: Opener) -> None:
     _openers[scheme.lower()] = opener
 
 
-def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True, check: bool = False) -> Store:
+def open_store(
+    url_or_path: str | os.PathLike[str], *, create: bool = True, check: bool = False, decided: bool = False
+) -> Store:
     """Open the store at an address.
+
+    What is in a store is unpickled. So a store to which others may write is signed (:mod:`wrens.store.signed`):
+    every bucket, every registered scheme, and a directory that is not the user's own. ``?signed=no`` and
+    ``?signed=yes`` at the end of a URL say otherwise.
 
     Args:
         url_or_path: A directory (``/data/jobs``, ``~/jobs``, ``file:///data/jobs``), ``memory://name`` (one
             per process), ``s3://bucket/prefix``, ``gs://…`` or ``az://…``. A bucket's query may name an
-            ``endpoint`` or a ``region``; credentials come from the environment.
+            ``endpoint``, a ``region`` and more (see the how-to about S3), but never credentials.
         create: Make the directory when there is none. Without it, a directory has to be there and need
-            only be readable.
-        check: Ask a bucket for something first, so that a wrong address, missing credentials or a bucket
-            that is not there are told at once, and not by the first job.
+            only be readable, and so need a bucket that is checked.
+        check: Ask a bucket for something first, so that a wrong address, missing credentials, a bucket that is
+            not there or one without put-if-absent are told at once, and not by the first job.
+        decided: The address is the ``url`` of a store that a client has opened: take its word for it whether the
+            store is signed, and do not make a signing key. For workers.
 
     Returns:
         The store. Its ``url`` opens the same store again, also on another machine that reaches it.
 
     Raises:
         BadStoreURL: if the address names no store.
+        BadSigningKey: if the store is signed, and the user's key cannot be had.
         StoreDenied: if the directory cannot be used for want of permission; with ``check``, a bucket for
-            want of credentials.
+            want of credentials or permission.
         StoreUnavailable: if ``check`` finds no service at this address.
+        NoPutIfAbsent: if ``check`` finds that the service replaces what it was told to leave.
 
     >>> open_store("memory://scratch") is open_store("memory://scratch")
     True
     >>> open_store("s3://bucket/prefix?region=eu-west-1").url
     's3://bucket/prefix?region=eu-west-1'
     """
-    address = os.fsdecode(url_or_path)
+    address, told = signing_of(os.fsdecode(url_or_path))
+    store = _open_unsigned(address, create=create, check=check)
+    if is_signed(store):
+        return store  # an opener of another scheme has gone through here
+    url, before = signing_of(store.url)
+    told = before if told is None else told
+    usual = _usually_signed(store, url, decided=decided)
+    wanted = usual if told is None else told
+    if told not in (None, usual) or (url.startswith("file:") and (wanted or told is not None)):
+        # Whoever opens it again by its URL, perhaps elsewhere, shall come to the same.
+        url = with_signing(url, signed=wanted)
+    if not wanted:
+        store.url = url
+        return store
+    if url.startswith("file:"):
+        from wrens.store.directory import DirectoryStore
+
+        if isinstance(store, DirectoryStore):
+            store.maps = False
+    from wrens.store.signed import SignedStore
+    from wrens.store.signing_keys import signing_key
+
+    return SignedStore(store, signing_key(make=not decided), url=url)
+
+
+def _usually_signed(store: Store, url: str, *, decided: bool) -> bool:
+    """Decide whether a store is signed when its address does not say it: when others may write to it."""
+    if url.startswith("file:"):
+        from wrens.store.privacy import is_private
+
+        return not decided and not is_private(path_of(url))
+    return not (url.startswith("memory:") or getattr(store, "trusted", False))
+
+
+def _open_unsigned(address: str, *, create: bool, check: bool) -> Store:
     match = SCHEME.match(address)
     if match is None:
         return _open_path(address, create=create)
@@ -91,7 +136,7 @@ def open_store(url_or_path: str | os.PathLike[str], *, create: bool = True, chec
     if scheme == "memory":
         return _open_memory(address)
     if scheme in {"s3", "gs", "az"}:
-        return _open_bucket(scheme, address, check=check)
+        return _open_bucket(scheme, address, create=create, check=check)
     opener = _openers.get(scheme) or _entry_point(scheme)
     if opener is None:
         raise unknown(scheme, address, _known())
@@ -132,31 +177,44 @@ def _open_memory(url: str) -> Store:
     return store
 
 
-def _open_bucket(scheme: str, url: str, *, check: bool) -> Store:
+def _open_bucket(scheme: str, url: str, *, create: bool, check: bool) -> Store:
     from wrens.store.retrying import RetryingStore, StoreRetry
 
     clean, settings = bucket_and_settings(scheme, url)
     store: Store = _cloud().connect(clean, settings)
     if check:
-        _meet(RetryingStore(store, StoreRetry(attempts=2, base_s=0.5)))
+        store = _met(store, scheme, settings, write=create)
     return RetryingStore(store, StoreRetry(attempts=8, base_s=0.1, cap_s=5.0))
 
 
-def _meet(store: Store) -> None:
-    """Make one small request; refuse a bucket whose service cannot be reached or does not let us in."""
+def _met(store: Store, scheme: str, settings: dict[str, str], *, write: bool) -> Store:
+    """Return the store when it will do; where only the region was wrong, the same bucket in the right one.
+
+    Raises:
+        StoreError: if it will not do.
+    """
+    from wrens.store import amazon, probe, regions
+    from wrens.store.retrying import RetryingStore, StoreRetry
+
+    few = StoreRetry(attempts=2, base_s=0.5)
     try:
-        next(iter(store.list("nothing/")), None)
+        probe.meet(RetryingStore(store, few), write=write)
     except StoreError as error:
-        if wants_credentials(error.reason):
-            told = f"no credentials are set: {_CREDENTIALS[store.url[:2]]} ({error.reason})"
-            raise StoreDenied("open", "", store.url, told) from error
-        if isinstance(error, StoreUnavailable):
-            if error.sent:
-                return  # somebody is there, and may be less busy when it matters
-            raise StoreUnavailable("open", "", store.url, error.reason, sent=False) from error
-        if isinstance(error, ObjectMissing):
-            raise BadStoreURL("open", "", store.url, f"there is no such bucket ({error.reason})") from error
-        raise type(error)("open", "", store.url, error.reason) from error
+        if scheme != "s3" or not regions.is_wrong(error.reason):
+            raise
+        clean, known = bucket_and_settings(scheme, store.url)
+        service = amazon.endpoint_of(known, os.environ) or regions.SERVICE
+        right = regions.right_one(error.reason, urlsplit(clean).netloc, service)
+        if right is None:
+            told = f"the bucket is in another region; add ?region=... with the right one ({error.reason})"
+            raise BadStoreURL("open", "", store.url, told) from error
+        if "region" in settings:
+            told = f"the bucket is not in {settings['region']} but in {right}: write region={right}"
+            raise BadStoreURL("open", "", store.url, told) from error
+        # In the URL it reaches the workers too.
+        store = _cloud().connect(clean, {**known, "region": right})
+        probe.meet(RetryingStore(store, few), write=write)
+    return store
 
 
 def _cloud() -> Any:
@@ -203,7 +261,7 @@ def default_store_url() -> str:
     chosen = os.environ.get("WRENS_STORE")
     if chosen:
         return chosen
-    root = _cache() / "wrens"
+    root = cache_home() / "wrens"
     url = root.as_uri()
     advice = "Set WRENS_STORE to a directory of your own, or pass store=."
     try:
@@ -221,7 +279,8 @@ def default_store_url() -> str:
     return url
 
 
-def _cache() -> Path:
+def cache_home() -> Path:
+    """Return the user's directory for what can be made anew."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser()
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))

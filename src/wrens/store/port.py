@@ -1,12 +1,12 @@
 """The store's port: four verbs, and what callers may rely on.
 
 Decides the promises; :mod:`wrens.store.cloud` keeps them. Every implementation passes
-:class:`wrens.testing.StoreContract`.
+:class:`wrens.testing.StoreContract`. What only some stores have is asked for by the functions below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 Buffer = bytes | bytearray | memoryview
@@ -31,6 +31,9 @@ class Store(Protocol):
     * **What was read is the reader's own.** Where the memory that ``get`` returns can be written to,
       writing changes no object and no other reader's memory.
     * **Listing is in key order**, strictly after ``after``, and sees only whole objects.
+
+    A store of a registered scheme may have an attribute ``trusted``: true says that nobody but the user can
+    write there, so that it need not be signed (:mod:`wrens.store.signed`).
 
     Not promised: clocks that agree, or that ``delete`` frees space at once. All methods may be called from
     several threads at a time.
@@ -57,3 +60,28 @@ class Store(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, many with one request where the service allows it."""
         ...
+
+
+def is_signed(store: Store) -> bool:
+    """Tell whether what this store returns has been checked by its signature.
+
+    >>> from wrens.store import open_store
+    >>> is_signed(open_store("memory://scratch")), is_signed(open_store("memory://scratch?signed=yes"))
+    (False, True)
+    """
+    return bool(getattr(store, "signed", False))
+
+
+def raw_range(store: Store, key: str, start: int, length: int) -> memoryview:
+    """Return a range of an object, of a signed store without its signature being checked if that can be done.
+
+    For those who check what they have read by other means, or can do no harm with it.
+    """
+    raw: Callable[[str, int, int], memoryview] | None = getattr(store, "raw_range", None)
+    return store.get(key, start=start, length=length) if raw is None else raw(key, start, length)
+
+
+def get_head(store: Store, key: str, length: int) -> memoryview:
+    """Return the beginning of an object: at most ``length`` bytes, or all that was signed together with them."""
+    head: Callable[[str, int], memoryview] | None = getattr(store, "get_head", None)
+    return store.get(key, length=length) if head is None else head(key, length)

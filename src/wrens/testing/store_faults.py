@@ -61,4 +61,5 @@ def open_faulty(url: str, *, create: bool = True) -> Store:
         raise BadStoreURL("open", "", url, f"the script does not read: {error}") from error
     store = FaultyStore(open_store(address, create=create), faults)
     store.url = url  # whoever opens it again shall meet the faults too
+    store.trusted = True  # whether it is signed was decided when the directory was opened
     return store

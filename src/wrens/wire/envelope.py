@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from wrens.errors import DamagedObject, VersionMismatch
+from wrens.errors import DamagedObject, ForeignRecord, VersionMismatch
 from wrens.wire.records import VERSION
 
 ALIGN = 64
@@ -96,6 +96,22 @@ def check_version(version: int, thing: str, made: str = "") -> None:
     if version != VERSION:
         theirs = f"{made} (records of version {version})".lstrip()
         raise VersionMismatch("wrens", theirs, f"(records of version {VERSION})", thing)
+
+
+def check_made(found: str, made: str, key: str, store: str = "") -> None:
+    """Refuse a record that was made for another job of the same name.
+
+    Args:
+        found: Which making of the job the record names.
+        made: Which one is asked for.
+        key: Where the record is.
+        store: In which store.
+
+    Raises:
+        ForeignRecord: if they differ.
+    """
+    if found != made:
+        raise ForeignRecord(key, store, found, made)
 
 
 class _Made(msgspec.Struct):

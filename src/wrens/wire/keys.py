@@ -2,12 +2,16 @@
 
     functions/<digest>-<owner>           a function, or a bundle of the modules that it needs
     values/<digest>-<owner>              a shared value (``ex.put``)
+    environments/<digest>                third-party packages for workers that have none
+    environments/<digest>.used           when a client last relied on them
     jobs/<job>/manifest                  who made the job, with which options and versions
     jobs/<job>/pages/<n>                 a table of batches and their packed inputs
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
     jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss; cancel, a word for the worker's host
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
+    uploads/<id>                         a large object on its way to its key
+    probe                                what a bucket is tried with before work begins
     deployments/<digest>                 code on its way to a service that takes it from here; then deleted
     trials/<id>                          written, read and deleted by 'wrens doctor'
 
@@ -17,7 +21,8 @@ handed on. A task may be handed on any number of times, but the name of a file h
 be longer than 100 characters is ``<n>.of-<digest of the parent's name>.<i>`` instead, and its children's names
 grow from there. Every client and worker comes to the same name, from the parent's name and the child's number.
 ``<k>`` is unique to one attempt of one driver, so two drivers never write the same evidence. ``<owner>`` is
-the driver that stored a content and deletes it when it closes: nobody else's work can depend on it.
+the driver that stored a content and deletes it when it closes: nobody else's work can depend on it. An
+environment has none: it takes long to build and upload, and all drivers share it.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ CONTENT = re.compile(rb"[0-9a-f]{32}-[0-9a-f]{8}")
 CONTENT_BYTES = 41
 """How long such a name is."""
 
+_MADE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 LONGEST_BATCH = 100
 """Characters of a batch's name; an attempt's adds its own part, and all must fit into a file's name."""
@@ -69,6 +75,25 @@ def new_id() -> str:
     return f"{int(time.time()):08x}-{os.urandom(4).hex()}"  # noqa: TID251 - an id, not a decision
 
 
+def made_at(name: str) -> float | None:
+    """Return when a name was made by :func:`new_id`, in seconds since 1970; ``None`` for other names.
+
+    >>> made_at("6b0297e2-cc1bd108")
+    1795332066.0
+    """
+    match = _MADE.fullmatch(name)
+    return float(int(match.group(1), 16)) if match else None
+
+
+def new_mark() -> str:
+    """Return 8 random hexadecimal digits, to tell a thing from others of the same name.
+
+    >>> len(new_mark())
+    8
+    """
+    return os.urandom(4).hex()
+
+
 def check_name(name: str) -> str:
     """Return ``name`` when it can be a part of a key.
 
@@ -94,8 +119,28 @@ def value(name: str) -> str:
     return f"values/{name}"
 
 
+def environment(name: str) -> str:
+    """Key of the packages with this digest."""
+    return f"{ENVIRONMENTS}{name}"
+
+
+def environment_use(name: str) -> str:
+    """Key of the sign that the packages with this digest are in use."""
+    return f"{ENVIRONMENTS}{name}{USED}"
+
+
+ENVIRONMENTS, USED = "environments/", ".used"
+ENVIRONMENT = re.compile(rb"[0-9a-f]{32}(?!-[0-9a-f]{8})")
+"""The name of an environment, wherever it stands."""
 JOBS = "jobs/"
 DRIVERS = "drivers/"
+UPLOADS = "uploads/"
+PROBE = "probe"
+
+
+def upload(upload_id: str) -> str:
+    """Key under which a large object is put together, before it is copied to its own."""
+    return f"uploads/{upload_id}"
 
 
 def driver(driver_id: str) -> str:

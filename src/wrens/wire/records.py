@@ -86,10 +86,18 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     """Digest of the function that each worker calls first, or empty."""
     packing: PackingRule | None = None
     backup: BackupRule | None = None
+    made: str = ""
+    """Tells this job from earlier ones of the same name: 8 random digits, which all its records repeat."""
+    environment: str = ""
+    """Digest of the packages that its first batches run with, or empty; each batch's own is in its page."""
 
 
 class Row(Struct, frozen=True, array_like=True):
-    """One batch of a page. ``offset`` and ``length`` are those of its packed inputs in the page's body."""
+    """One batch of a page. ``offset`` and ``length`` are those of its packed inputs in the page's body.
+
+    ``digest`` is that of the packed inputs, in a store that is signed: who reads only them cannot check the
+    signature of the page.
+    """
 
     batch: str
     start: int
@@ -98,9 +106,12 @@ class Row(Struct, frozen=True, array_like=True):
     call: Call
     offset: int
     length: int
+    digest: bytes = b""
+    environment: str = ""
+    """Digest of the packages that workers need for it, or empty."""
 
 
-class Page(Struct, frozen=True):
+class Page(Struct, frozen=True, omit_defaults=True):
     """A table of batches; the packed inputs follow it in the same object."""
 
     v: int
@@ -108,9 +119,10 @@ class Page(Struct, frozen=True):
     number: int
     driver: str
     rows: tuple[Row, ...]
+    made: str = ""
 
 
-class End(Struct, frozen=True):
+class End(Struct, frozen=True, omit_defaults=True):
     """No more pages will come. Stored as JSON.
 
     ``failure`` tells why the inputs stopped early (the user's generator raised); ``tasks`` counts what
@@ -122,6 +134,7 @@ class End(Struct, frozen=True):
     pages: int
     tasks: int
     failure: Failure | None = None
+    made: str = ""
 
 
 class Child(Struct, frozen=True, array_like=True):
@@ -191,6 +204,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """The worker, as its backend calls it."""
     log: str = ""
     """The last characters that the tasks wrote to stdout and stderr."""
+    made: str = ""
+    """As in the job's manifest."""
 
 
 class Invocation(Struct, frozen=True, omit_defaults=True):
@@ -226,6 +241,12 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
     """Seconds since 1970 by which the worker must have committed, on a backend that ends it then."""
     unheard: bool = False
     """Nobody hears this worker but through the store: it says there that it goes on under another name."""
+    made: str = ""
+    """As in the job's manifest."""
+    digest: bytes = b""
+    """That of the root batch's pack, where the store is signed."""
+    environment: str = ""
+    """Digest of the packages that must be importable before anything is unpickled, or empty."""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):
@@ -281,6 +302,7 @@ class ResultRef(Struct, frozen=True):
     job: str
     batch: str
     task: int
+    made: str = ""
 
 
 class ValueRef(Struct, frozen=True):
@@ -288,3 +310,24 @@ class ValueRef(Struct, frozen=True):
 
     store: str
     digest: str
+
+
+class EnvironmentRecord(Struct, frozen=True):
+    """The head of an environment: packages for workers that have none; a zip of their files follows it.
+
+    ``platform`` is one such as ``"x86_64-manylinux_2_34"``. ``packages`` are ``name==version``, ``modules``
+    the names that can be imported. ``nbytes`` is what the files take up on a disk.
+    """
+
+    v: int
+    python: str
+    platform: str
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    nbytes: int
+
+
+class EnvironmentUse(Struct, frozen=True):
+    """When a client last relied on an environment, in seconds since 1970. Stored as JSON, and overwritten."""
+
+    at: float

@@ -7,7 +7,7 @@
 
 Decides the order of these steps and whose fault an error is: what the user's code raises is the task's
 failure, whatever it is; a store that does not answer ends the attempt without a verdict, to be tried again
-elsewhere, and so do versions that do not fit, to be told to the user. This is the only place where the user's code runs.
+elsewhere, and so do versions that do not fit and what is not signed, to be told to the user. This is the only place where the user's code runs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wrens.errors import (
-    ObjectMissing,
-    StoreDenied,
-    StoreError,
-    StoreUnavailable,
-    TaskTimeout,
-    VersionMismatch,
-    WrensError,
-)
+from wrens.errors import ObjectMissing, StoreError, TaskTimeout, WrensError
 from wrens.serialize import describe_failure
 from wrens.wire import envelope, keys
 from wrens.wire.records import Failure, Invocation, Refusal
@@ -77,7 +69,7 @@ def run(invocation: Invocation, host: Host) -> Report:
     except StoreError as error:
         told = f"{error.action} {error.key}: {error.problem}" + (f" ({error.reason})" if error.reason else "")
         return Report(state.attempt, told, blame.refusal(error, host.where))
-    except VersionMismatch as error:
+    except blame.NOT_THE_TASKS as error:
         return Report(state.attempt, str(error), blame.refusal(error, host.where))
     except BaseException as error:  # packing results runs the user's __reduce__
         if host.leave is None and isinstance(error, KeyboardInterrupt):
@@ -96,7 +88,7 @@ def _carry_out(state: Running) -> Report:
         return Report(state.attempt)
     try:
         call = _prepare(state)
-    except (StoreUnavailable, StoreDenied, VersionMismatch):
+    except blame.NOT_THE_TASKS:
         raise
     except BaseException as error:  # importing the user's modules runs the user's code
         if host.leave is None and isinstance(error, KeyboardInterrupt):
@@ -113,9 +105,9 @@ def _carry_out(state: Running) -> Report:
 
 
 def _settled(invocation: Invocation, host: Host) -> bool:
-    """Look whether the batch has a verdict already."""
+    """Look whether the batch has a verdict already; whose it is the driver will see."""
     try:
-        host.get(invocation.store, keys.verdict(invocation.job, invocation.batch), 0, 16)
+        host.raw_range(invocation.store, keys.verdict(invocation.job, invocation.batch), 0, 16)
     except ObjectMissing:
         return False
     return True

@@ -12,7 +12,16 @@ import sys
 from types import FrameType, TracebackType
 from typing import Any
 
-from wrens.errors import StoreError, VersionMismatch, WrensError
+from wrens.errors import (
+    BadSignature,
+    BadSigningKey,
+    ForeignRecord,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+    VersionMismatch,
+    WrensError,
+)
 from wrens.serialize import describe_failure
 from wrens.wire.records import Call, Failure, Refusal
 from wrens.worker.running import Running
@@ -21,6 +30,8 @@ _OURS = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib costs a wor
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 _NOTHING = object()
+NOT_THE_TASKS = (StoreUnavailable, StoreDenied, VersionMismatch, BadSignature, BadSigningKey, ForeignRecord)
+"""What is no task's fault while something is loaded for it: the attempt ends without a verdict."""
 FACT = 300
 """Characters of a fact that is told through a pipe."""
 
@@ -59,6 +70,10 @@ def refusal(error: WrensError, where: str) -> Refusal:
         facts = (error.action, error.key, error.store, error.reason)
     elif isinstance(error, VersionMismatch):
         facts = (error.what, error.made, error.here, error.thing, error.where or where)
+    elif isinstance(error, BadSignature):
+        facts = (error.key, error.store, error.problem, error.advice, error.where or where)
+    elif isinstance(error, (BadSigningKey, ForeignRecord)):
+        facts = tuple(map(str, error.args))
     return Refusal(type(error).__name__, tuple(fact[:FACT] for fact in facts))
 
 

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wrens.errors import InitializerFailed, StoreDenied, StoreUnavailable, VersionMismatch
+from wrens.errors import BadSignature, ForeignRecord, InitializerFailed, VersionMismatch
 from wrens.serialize import Pack, describe_failure, open_pack
+from wrens.store.port import is_signed
 from wrens.wire import keys
 from wrens.wire.records import Failure, Invocation
+from wrens.worker import blame
 from wrens.worker.host import Host
 from wrens.worker.running import Running
 
@@ -44,7 +46,7 @@ def _initialize(host: Host, invocation: Invocation) -> Failure | None:
         call = host.loader(invocation.store).function(invocation.initializer)
         shown = getattr(call, "__qualname__", shown)
         call()
-    except (StoreUnavailable, StoreDenied, VersionMismatch):
+    except blame.NOT_THE_TASKS:
         raise
     except BaseException as error:  # noqa: BLE001 - the initializer is the user's code
         text = describe_failure(error)
@@ -68,6 +70,9 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
     nbytes = 0
     if invocation.inputs:
         pack = Pack(memoryview(invocation.inputs), loader)
+    elif is_signed(state.host.store(invocation.store)):
+        pack = Pack(_checked(state), loader)
+        nbytes = invocation.length * invocation.count // max(1, len(pack))
     else:
         key = keys.page(invocation.job, invocation.page)
 
@@ -86,7 +91,7 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
     if not invocation.losses and nbytes <= LARGE * invocation.count:
         try:
             return pack.items(first, stop), None
-        except (StoreUnavailable, StoreDenied, VersionMismatch):
+        except blame.NOT_THE_TASKS:
             raise
         except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001, S110 - the loop will find out which
             pass
@@ -95,11 +100,34 @@ def inputs(state: Running) -> tuple[list[Any], Fetch | None]:
     def item(place: int) -> Any:
         try:
             return pack.item(place)
-        except VersionMismatch as error:
+        except (VersionMismatch, ForeignRecord) as error:
             state.host.broken = error
             raise
 
     return list(range(first, stop)), item
+
+
+def _checked(state: Running) -> memoryview:
+    """Return the pack of the root batch, whose signature, or digest, was checked before anything is unpickled.
+
+    Raises:
+        BadSignature: if it is not what the client has stored.
+    """
+    from wrens.store.signed import digest_of
+
+    invocation, host = state.invocation, state.host
+    key = keys.page(invocation.job, invocation.page)
+    if not invocation.digest:
+        return host.get(invocation.store, key, invocation.offset, invocation.length)
+    data = host.raw_range(invocation.store, key, invocation.offset, invocation.length)
+    if digest_of([data]) != invocation.digest:
+        raise BadSignature(
+            key,
+            invocation.store,
+            f"the inputs of batch {invocation.batch} are not those that were stored",
+            "Somebody has changed the object, or put another one in its place.",
+        )
+    return data
 
 
 def input_of(state: Running, index: int) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 """Reads what a reference among the inputs stands for: a shared value, or the result of another task.
 
 Decides what a worker keeps of it: the last few, because many tasks share one value. A result is where the
-verdict of its batch says, or in a child that the batch handed the task on to.
+verdict of its batch says, or in a child that the batch handed the task on to. A verdict of an earlier job of the
+same name is none.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ class Refs:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._values: OrderedDict[tuple[str, str], Any] = OrderedDict()
-        self._verdicts: OrderedDict[tuple[str, str], tuple[Verdict, memoryview]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, str, str], tuple[Verdict, memoryview]] = OrderedDict()
 
     def __call__(self, ref: ResultRef | ValueRef) -> Any:
         """Return the value.
 
         Raises:
             StoreError: if it cannot be read.
+            BadSignature, ForeignRecord: if it is not what was put there.
             BaseException: the failure of the other task, when it has no result.
         """
         return self._value(ref) if isinstance(ref, ValueRef) else self._result(ref)
@@ -71,10 +73,13 @@ class Refs:
 
     def _verdict(self, ref: ResultRef, batch: str) -> tuple[Verdict, memoryview]:
         key = keys.verdict(ref.job, batch)
-        if (ref.store, key) not in self._verdicts:
+        name = (ref.store, key, ref.made)
+        if name not in self._verdicts:
             data = self._host.get(ref.store, key)
-            _keep(self._verdicts, (ref.store, key), envelope.unseal(Verdict, data, key))
-        return self._verdicts[ref.store, key]
+            verdict, body = envelope.unseal(Verdict, data, key)
+            envelope.check_made(verdict.made, ref.made, key, ref.store)
+            _keep(self._verdicts, name, (verdict, body))
+        return self._verdicts[name]
 
 
 def _keep(memory: OrderedDict[Any, Any], name: Any, value: Any) -> None:

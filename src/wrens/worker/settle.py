@@ -72,6 +72,7 @@ def _sealed(
         usage=usage(run, stop, packed.nbytes),
         where=run.host.where,
         log=run.host.capture.tail() if run.host.capture else "",
+        made=run.invocation.made,
     )
     return envelope.seal(verdict, packed.buffers)
 

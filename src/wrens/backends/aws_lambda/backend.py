@@ -12,10 +12,10 @@ counts as lost. Nothing here is needed for a result to be right.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -23,16 +23,16 @@ import msgspec
 from wrens.backends.aws_lambda import orders
 from wrens.backends.aws_lambda.evidence import Ending, ending
 from wrens.backends.aws_lambda.invoking import Invoker
+from wrens.backends.aws_lambda.naming import GLIBC, NEWEST_GLIBC, WORKER_HAS, chosen_function, python_version
 from wrens.backends.aws_lambda.service import Facts, Service, check
 from wrens.backends.base import Committed, Limits, Lost, Notice
 from wrens.backends.watching import Awaited, StoreWatch
 from wrens.clock import Clock, SystemClock
+from wrens.environments.platform import Platform
 from wrens.errors import BackendError, BadOption
 from wrens.store import open_store
 from wrens.wire.records import Invocation, Loss, Refusal
 
-FUNCTION = f"wrens-py{sys.version_info.major}{sys.version_info.minor}"
-"""The function that ``wrens deploy aws`` makes by default, one for each minor version of Python."""
 LAUNCH_S = 0.1
 SOONEST_LOOK_S, LATEST_LOOK_S = 0.1, 1.0
 """How often the store is looked at: soon after something was seen, more and more seldom while nothing is."""
@@ -47,7 +47,7 @@ class LambdaBackend:
 
     Args:
         max_workers: How many attempts run at a time, at most; by default what the account or the function may.
-        function: Its name; see :func:`default_function`.
+        function: Its name; see :func:`wrens.backends.aws_lambda.naming.chosen_function`.
         larger: Functions with more memory, in order. An attempt that ran out of memory is run again on the next.
         region: By default that of AWS's standard chain.
         service: What speaks to AWS; by default boto3.
@@ -73,7 +73,7 @@ class LambdaBackend:
             raise BadOption(f"max_workers={max_workers}", "leaves nobody to work", "Use 1 or more, or None.")
         self._clock = clock or SystemClock()
         self._service = service or Service(region=region, connections=64)
-        names = [function or default_function(), *larger]
+        names = [function or chosen_function(), *larger]
         self.name = f"lambda:{names[0]}"
         self._functions = [self._service.describe(name) for name in names]
         for facts in self._functions:
@@ -81,7 +81,7 @@ class LambdaBackend:
         self.limits = _limits(self._functions, max_workers)
         self._rungs: dict[tuple[str, int], int] = {}
         """On which of the functions a task begins that ran out of memory before."""
-        self._watch = StoreWatch(open_store)
+        self._watch = StoreWatch(partial(open_store, decided=True))
         self._sent: deque[Invocation] = deque()
         self._unwanted: set[str] = set()
         """Cancelled while their request was open."""
@@ -248,18 +248,6 @@ class LambdaBackend:
             self._rungs[one.job, task] = min(rung + 1, len(self._functions) - 1)
 
 
-def default_function() -> str:
-    """Return the function for a backend that names none.
-
-    It is ``WRENS_LAMBDA_FUNCTION``, or inside a function that very one, or the one that ``wrens deploy aws`` makes
-    for this minor version of Python.
-    """
-    for name in ("WRENS_LAMBDA_FUNCTION", "AWS_LAMBDA_FUNCTION_NAME"):
-        if os.environ.get(name):
-            return os.environ[name]
-    return FUNCTION
-
-
 def _limits(functions: Sequence[Facts], max_workers: int | None) -> Limits:
     """Return what the functions can take together."""
     may = min(facts.concurrency for facts in functions)
@@ -273,6 +261,22 @@ def _limits(functions: Sequence[Facts], max_workers: int | None) -> Limits:
         time_s=float(min(facts.time_s for facts in functions)),
         memory_mb=max(facts.memory_mb for facts in functions),
         launch_s=LAUNCH_S,
+        sees_files=False,
+        platform=_platform(functions),
+    )
+
+
+def _platform(functions: Sequence[Facts]) -> Platform:
+    """Return what packages for these functions have to fit, which differ in memory only."""
+    first = functions[0]
+    python = first.python or python_version()
+    minor = (3, int(python.partition(".")[2]))
+    return Platform(
+        python=python,
+        machine=first.machine,
+        libc=f"manylinux_2_{GLIBC.get(minor, NEWEST_GLIBC)}",
+        provided=WORKER_HAS,
+        disk_mb=int(0.9 * min(facts.disk_mb for facts in functions)),
     )
 
 

@@ -29,12 +29,13 @@ from wrens.backends.aws_lambda.orders import Order
 from wrens.backends.output import Shown
 from wrens.backends.process import Process
 from wrens.clock import SystemClock
-from wrens.errors import ObjectMissing, StoreError, VersionMismatch, WrensError
+from wrens.errors import ObjectMissing, StoreError, WrensError
 from wrens.store import open_store
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
 from wrens.wire.records import Invocation, Loss, Refusal
-from wrens.worker import talk
+from wrens.worker import blame, talk
+from wrens.worker.environment import ready
 
 LOOK_S = 2.0
 """How often it is looked whether somebody has asked for the attempt to stop."""
@@ -122,11 +123,23 @@ class Sandbox:
             stop_at=stop_at if invocation.stop_at is None else min(stop_at, invocation.stop_at),
         )
 
+    def _folders_of(self, invocation: Invocation) -> tuple[str, ...]:
+        """Return where the packages are that the attempt needs; a cold sandbox fetches them first."""
+        if not invocation.environment:
+            return self._folders  # more than is asked for does no harm, and the worker stays warm
+        found = ready(self._store(invocation.store), invocation.environment)
+        if not found.cached:
+            _say(
+                f"wrens fetched packages {invocation.environment} of {found.nbytes / 1e6:.1f} MB in "
+                f"{found.fetch_s:.2f} s and unpacked them in {found.unpack_s:.2f} s"
+            )
+        return (found.folder,)
+
     # --- one attempt ---
 
     def _attempt(self, invocation: Invocation, end: float, memory_mb: int) -> Loss | None:
         """Run an attempt to its end; returns what is known of it when it has left no verdict."""
-        worker = self.engage()
+        worker = self.engage(self._folders_of(invocation))
         worker.give(invocation, self._clock.now())
         waiting = select.poll()
         for fd in (worker.notices, worker.pidfd):
@@ -199,7 +212,7 @@ class Sandbox:
 
     def _store(self, url: str) -> Store:
         if url not in self._stores:
-            self._stores[url] = open_store(url)
+            self._stores[url] = open_store(url, decided=True)
         return self._stores[url]
 
     def _asked_to_stop(self, invocation: Invocation, attempt: str) -> bool:
@@ -239,7 +252,7 @@ def _invoke(function: str, payload: bytes) -> None:
 
 def _refused(error: WrensError) -> Refusal | None:
     """Return the error as one that another worker would meet as well, if it is of that kind."""
-    if isinstance(error, (StoreError, VersionMismatch)) and not isinstance(error, ObjectMissing):
+    if isinstance(error, (StoreError, *blame.NOT_THE_TASKS)) and not isinstance(error, ObjectMissing):
         return Refusal(type(error).__name__, tuple(str(fact) for fact in error.args))
     return None
 

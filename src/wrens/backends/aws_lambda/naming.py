@@ -6,7 +6,6 @@ those of others. Makes no request.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -28,6 +27,12 @@ FUNCTION_VARIABLE = "WRENS_LAMBDA_FUNCTION"
 """The environment variable that names the function to use, in the place of the default."""
 PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 """The Pythons that Lambda offers and wrens runs on."""
+# Python 3.11 still runs on Amazon Linux 2, the others on Amazon Linux 2023.
+GLIBC = {(3, 11): 26}
+"""The minor version of glibc 2 that a Python has in Lambda, where it is not the newest."""
+NEWEST_GLIBC = 34
+WORKER_HAS = frozenset({"wrens", "cloudpickle", "msgspec", "obstore"})
+"""The packages of a function's own code: what a worker imports. What these need comes with them."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
@@ -66,8 +71,14 @@ def default_function(name: str = "") -> str:
 
 
 def chosen_function() -> str:
-    """Return the function that is used when none is named: ``WRENS_LAMBDA_FUNCTION``, or the default."""
-    return os.environ.get(FUNCTION_VARIABLE) or default_function()
+    """Return the function that is used when none is named.
+
+    It is ``WRENS_LAMBDA_FUNCTION``, or inside a function that very one, or the one that ``wrens deploy aws`` makes
+    for this Python.
+    """
+    return (
+        os.environ.get(FUNCTION_VARIABLE) or os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or default_function()
+    )
 
 
 def runtime() -> str:
@@ -186,12 +197,3 @@ def address_of(url: str) -> Address:
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Tell whether wrens has made what has these tags."""
     return tags.get(OURS) == "1"
-
-
-def fingerprint(key: str) -> str:
-    """Return what tells signing keys apart without telling them.
-
-    >>> fingerprint("secret")
-    '60741ee9a43a'
-    """
-    return hashlib.blake2b(key.encode(), digest_size=6, person=b"wrens-key").hexdigest()

@@ -11,7 +11,6 @@ import hashlib
 import io
 import marshal
 import re
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -22,21 +21,24 @@ from importlib import metadata
 from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path, PurePosixPath
 
-from wrens.backends.aws_lambda.naming import HANDLER, python_version, runtime
+from wrens.backends.aws_lambda.naming import (
+    GLIBC,
+    HANDLER,
+    NEWEST_GLIBC,
+    WORKER_HAS,
+    python_version,
+    runtime,
+)
 from wrens.backends.aws_lambda.stamp import FILE, RECORDS, Stamp
+from wrens.environments.installer import start
 from wrens.errors import BadOption, CannotDeploy
 
-NEEDED = ("cloudpickle", "msgspec", "obstore")
-"""What a worker imports of others. What these need comes with them; rich and typer are for the command only."""
 ARCHS = {"x86_64": "x86_64", "arm64": "aarch64"}
 """The processors that Lambda offers, and what wheels call them."""
 ZIP_LIMIT = 50 * 1024**2
 """Bytes of a zip that can be given to Lambda directly; a larger one passes through the bucket."""
 UNPACKED_LIMIT = 250 * 1024**2
 """Bytes of all files together, however they got there."""
-# Python 3.11 still runs on Amazon Linux 2, the others on Amazon Linux 2023.
-_GLIBC = {(3, 11): 26}
-_NEWEST_GLIBC = 34
 # uv knows no platform for glibc 2.26. With 2.17 it finds what runs for certain; what it does not find there it
 # looks for in 2.28, and then each wheel's own tag decides.
 _PLATFORMS = {(3, 11): ("manylinux_2_17", "manylinux_2_28")}
@@ -166,7 +168,7 @@ def requirements() -> list[str]:
     >>> [one.partition("==")[0] for one in requirements()]
     ['cloudpickle', 'msgspec', 'obstore']
     """
-    return [f"{name}=={metadata.version(name)}" for name in NEEDED]
+    return [f"{name}=={metadata.version(name)}" for name in sorted(WORKER_HAS - {"wrens"})]
 
 
 def fetch(folder: Path, wanted: Iterable[str], arch: str) -> None:
@@ -183,9 +185,9 @@ def fetch(folder: Path, wanted: Iterable[str], arch: str) -> None:
         CannotDeploy: if there is no wheel, the index cannot be reached, or uv is not there.
     """
     here = sys.version_info[:2]
-    glibc = _GLIBC.get(here, _NEWEST_GLIBC)
+    glibc = GLIBC.get(here, NEWEST_GLIBC)
     told = ""
-    for platform in _PLATFORMS.get(here, (f"manylinux_2_{_NEWEST_GLIBC}",)):
+    for platform in _PLATFORMS.get(here, (f"manylinux_2_{NEWEST_GLIBC}",)):
         told = _install(folder, wanted, f"{ARCHS[arch]}-{platform}")
         if not told:
             break
@@ -206,25 +208,13 @@ def fetch(folder: Path, wanted: Iterable[str], arch: str) -> None:
 
 def _install(folder: Path, wanted: Iterable[str], platform: str) -> str:
     """Let uv install wheels; return what it says when it cannot."""
-    try:
-        import uv
-    except ImportError as error:
-        raise CannotDeploy(
-            "fetch the worker's packages", "uv is not installed", "Run: pip install 'wrens[aws]'"
-        ) from error
     pins = folder.with_name(f"{folder.name}.constraints")
     pins.write_text("\n".join(_installed_versions()), encoding="utf-8")
-    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-progress", "--target", str(folder)]
+    command = ["pip", "install", "--quiet", "--no-progress", "--target", str(folder)]
     command += ["--python", sys.executable, "--python-version", python_version()]
     command += ["--python-platform", platform, "--only-binary", ":all:", "--link-mode", "copy"]
     try:
-        done = subprocess.run(
-            [*command, "--constraints", str(pins), *wanted],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = start(*command, "--constraints", str(pins), *wanted)
     finally:
         pins.unlink()
     return "" if done.returncode == 0 else done.stderr.strip()[-2000:] or f"exit code {done.returncode}"
@@ -330,7 +320,7 @@ def image_context(version: str, arch: str = "x86_64") -> Files:
         python=python_version(),
         arch=arch,
         docker={"x86_64": "amd64"}.get(arch, arch),
-        installer="yum" if sys.version_info[:2] in _GLIBC else "dnf",
+        installer="yum" if sys.version_info[:2] in GLIBC else "dnf",
         handler=HANDLER,
     )
     pinned = "".join(f"{name}=={stamp.packages[name]}\n" for name in sorted(stamp.packages))

@@ -10,9 +10,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wrens import __version__
 from wrens.backends.aws_lambda.clients import DEPLOY, client, or_none, told
 from wrens.errors import BackendError, VersionMismatch
+from wrens.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""Which modules that are not the user's own a function reaches.
+
+Follows imports from file to file through the user's modules, from those that the function and its inputs refer
+to. Only what is reached counts: a package travels whole, but its tests and plots are not what a worker runs.
+Runs nothing and imports nothing. Whose a module is, is decided in :mod:`wrens.serialize.origins`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from wrens.serialize.imports import imports_at_run
+from wrens.serialize.origins import ORIGINS, Place
+
+_OURS = frozenset({"wrens", "cloudpickle", "__main__", "__mp_main__", "builtins"})
+"""Pickles of functions refer to cloudpickle, which no worker is without."""
+
+
+def is_builtin(name: str) -> bool:
+    """Tell whether a module comes with Python or with wrens.
+
+    >>> is_builtin("os.path"), is_builtin("wrens.errors"), is_builtin("msgspec")
+    (True, True, False)
+    """
+    top = name.partition(".")[0]
+    return top in _OURS or top in sys.stdlib_module_names or top in sys.builtin_module_names
+
+
+class Imports:
+    """Reads files of the user, once as long as they stay as they are."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[int, int, frozenset[str]]] = {}
+
+    def reached(self, modules: Iterable[str]) -> frozenset[str]:
+        """Return the dotted names of all modules that are reached and belong neither to Python nor the user.
+
+        Args:
+            modules: Dotted names to begin with. A name may go beyond the module: ``numpy.array`` for what was
+                imported from ``numpy``.
+
+        >>> sorted(Imports().reached({"json", "msgspec.json"}))
+        ['msgspec.json']
+        """
+        found, todo, seen = set[str](), set(modules), set[str]()
+        while todo:
+            name = todo.pop()
+            if name in seen or is_builtin(name):
+                continue
+            seen.add(name)
+            place = ORIGINS.place(name.partition(".")[0])
+            if place is None:
+                found.add(name)
+                continue
+            for path, package in _files(place, name):
+                todo |= self._imports(path, package) - seen
+        return frozenset(found)
+
+    def _imports(self, path: Path, package: str) -> frozenset[str]:
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            known = self._known.get(path)
+            if known is None or known[:2] != stamp:
+                known = self._known[path] = (*stamp, imports_at_run(path.read_bytes(), package))
+        except OSError:
+            return frozenset()
+        return known[2]
+
+
+def _files(place: Place, name: str) -> Iterator[tuple[Path, str]]:
+    """Yield the source files that importing a module runs, each with the package that it is in."""
+    if not place.package:
+        yield Path(place.paths[0]), ""
+        return
+    parts = name.split(".")
+    for root in map(Path, place.paths):
+        folder = root
+        for depth, part in enumerate(parts, 1):
+            folder = folder / part if depth > 1 else root
+            yield folder / "__init__.py", ".".join(parts[:depth])
+            if depth > 1:
+                yield folder.with_name(f"{part}.py"), ".".join(parts[: depth - 1])
