@@ -36,6 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["local", "lambda"], default="local", help="where tests/scenario runs")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--on") == "lambda":
+        left = [item for item in items if item.get_closest_marker("this_computer")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _on(request: pytest.FixtureRequest, _own_configuration: None) -> Iterator[None]:
     """With ``--on lambda``, what tests call this computer is an emulated Lambda."""

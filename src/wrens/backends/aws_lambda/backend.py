@@ -21,6 +21,7 @@ from typing import Self
 import msgspec
 
 from wrens.backends.aws_lambda import orders
+from wrens.backends.aws_lambda.clients import Throttled, Unreachable
 from wrens.backends.aws_lambda.evidence import Ending, ending
 from wrens.backends.aws_lambda.invoking import Invoker
 from wrens.backends.aws_lambda.naming import (
@@ -37,7 +38,7 @@ from wrens.clock import Clock, SystemClock
 from wrens.environments.platform import Platform
 from wrens.errors import BackendError, BadOption
 from wrens.store import open_store
-from wrens.wire.records import Invocation, Loss, Refusal
+from wrens.wire.records import VERSION, Invocation, Loss, Refusal
 
 LAUNCH_S = 0.1
 SOONEST_LOOK_S, LATEST_LOOK_S = 0.1, 1.0
@@ -88,6 +89,8 @@ class LambdaBackend:
         self._rungs: dict[tuple[str, int], int] = {}
         """On which of the functions a task begins that ran out of memory before."""
         self._watch = StoreWatch(partial(open_store, decided=True))
+        self._tried: dict[str, Refusal | None] = {}
+        """For each store, what stands in the way of every attempt there, as far as is known."""
         self._sent: deque[Invocation] = deque()
         self._unwanted: set[str] = set()
         """Cancelled while their request was open."""
@@ -107,6 +110,10 @@ class LambdaBackend:
 
     def launch(self, invocations: Sequence[Invocation]) -> None:
         """Have these attempts sent; what the service refuses for being too much is sent again."""
+        for url, job in {one.store: one.job for one in invocations}.items():
+            if url not in self._tried:
+                self._tried[url] = None
+                threading.Thread(target=self._try, args=(url, job), name="wrens-trial", daemon=True).start()
         self._invoker.put([_for_the_wire(one) for one in invocations], self._function_of)
         self._look_soon()
 
@@ -162,6 +169,10 @@ class LambdaBackend:
     def _look(self, now: float) -> list[Notice]:
         """Look into the store, and after those that say nothing."""
         seen = self._watch.look()
+        for one in [each for each in self._watch.attempts if self._tried.get(each.store)]:
+            refused = self._tried[one.store]
+            self._watch.forget([one])
+            seen.append((one, Lost(one.attempt, self._unbegun(one.attempt, "its trial failed", refused))))
         for one in self._watch.silent(now):
             loss = self._inquire(one, now)
             if loss is not None:
@@ -196,11 +207,27 @@ class LambdaBackend:
             return self._unbegun(one.attempt, f"it was sent, and had not begun {NEVER_S:g} s later")
         return None
 
+    def _try(self, url: str, job: str) -> None:
+        """Find out whether the function can be loaded and may use the store; in a thread of its own.
+
+        Attempts do not wait for it. But a worker that may not write can tell nobody, and one that cannot be
+        loaded does not either; that shall be told at once, and not when all of them count as silent.
+        """
+        facts = self._functions[0]
+        try:
+            answer = self._service.try_out(facts.name, orders.encode(orders.Trial(VERSION, url, job)))
+        except (Throttled, Unreachable):
+            return
+        except BackendError as error:
+            self._tried[url] = _refusal(error)
+        else:
+            self._tried[url] = answer.refused
+        self._look_at = 0.0
+        self.wake()
+
     def _not_sent(self, invocations: Sequence[Invocation], error: Exception) -> None:
         """Report attempts that the service will not take; from a thread of the invoker's."""
-        refused = None
-        if isinstance(error, BackendError):
-            refused = Refusal("BackendError", (error.backend, error.problem, error.evidence, error.advice))
+        refused = _refusal(error) if isinstance(error, BackendError) else None
         reason = f"it could not be sent: {error}"
         losses = [self._unbegun(one.attempt, reason, refused) for one in invocations]
         self._tell([Lost(loss.attempt, loss) for loss in losses])
@@ -252,6 +279,10 @@ class LambdaBackend:
         for task in (loss.task,) if loss.task >= 0 else one.tasks:
             rung = self._rungs.get((one.job, task), 0)
             self._rungs[one.job, task] = min(rung + 1, len(self._functions) - 1)
+
+
+def _refusal(error: BackendError) -> Refusal:
+    return Refusal("BackendError", (error.backend, error.problem, error.evidence, error.advice))
 
 
 def _limits(functions: Sequence[Facts], max_workers: int | None) -> Limits:

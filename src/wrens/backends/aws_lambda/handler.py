@@ -33,7 +33,7 @@ from wrens.errors import ObjectMissing, StoreError, WrensError
 from wrens.store import open_store
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import Invocation, Loss, Refusal
+from wrens.wire.records import Heartbeat, Invocation, Loss, Refusal
 from wrens.worker import blame, talk
 from wrens.worker.environment import ready
 
@@ -232,6 +232,18 @@ class Sandbox:
             _say(f"wrens could not write {key}: {error}")
         _say(f"wrens lost {loss.attempt}: {loss.reason}")
 
+    def tried(self, trial: orders.Trial) -> dict[str, Any]:
+        """Write and read one piece of evidence, and say what every attempt would meet that this has met."""
+        key = keys.evidence(trial.job, f"trial.{keys.new_mark()}", "heartbeat")
+        try:
+            store = self._store(trial.store)
+            sign = Heartbeat(attempt=f"trial of {self._name}", at=self._clock.wall(), where=self._where)
+            store.put(key, envelope.to_json(sign), mode="replace")
+            store.get(key)
+        except WrensError as error:
+            return dict(msgspec.to_builtins(orders.Answer(blame.refusal(error, self._where))))
+        return dict(msgspec.to_builtins(orders.Answer()))
+
     # --- the others of an order ---
 
     def _send_on(self, part: Order) -> None:
@@ -279,5 +291,7 @@ def handle(event: object, context: Any) -> dict[str, Any]:
         VersionMismatch: if a client of another version has sent it.
     """
     order = orders.decode(event)
+    if isinstance(order, orders.Trial):
+        return _sandbox.tried(order)
     remaining_s = context.get_remaining_time_in_millis() / 1000
     return _sandbox.run(order, remaining_s, int(context.memory_limit_in_mb))
