@@ -403,7 +403,10 @@ def test_a_straggler_of_an_attached_job_gets_its_second_copy(store: Path, tmp_pa
 # --- other versions -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", ["local", "inline"])
+_NEW = pytest.mark.this_computer("elsewhere a warm worker has loaded the function before")
+
+
+@pytest.mark.parametrize("backend", [pytest.param("local", marks=_NEW), "inline"])
 def test_workers_of_another_python_stop_the_job_and_keep_it(store: Path, backend: str) -> None:
     with wrens.Executor(store=store, max_workers=1) as ex:
         ex.options(name="job", packing=wrens.Packing(size=2)).map_async(abs, range(6)).results(30)

@@ -105,6 +105,8 @@ class Sandbox:
                 self._where,
                 log=traceback.format_exc(),
             )
+        if self._worker is not None and self._worker.attempt:
+            self._bury()  # the fault was here, and the process may still be at it
         if loss is not None:
             self._write(invocation, loss)
         for one in sent:
