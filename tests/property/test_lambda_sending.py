@@ -129,7 +129,7 @@ class Scripted:
                 raise Throttled
             if dice < self._throttled + self._failed:
                 raise Unreachable
-            order = orders._decode(payload)
+            order = orders._order(payload)
             self.taken.update(one.attempt for one in order.invocations)
             if dice > 1 - self._lost:
                 raise Unreachable
@@ -223,7 +223,7 @@ def test_large_attempts_and_those_of_other_functions_travel_alone(monkeypatch: p
     seen: list[Order] = []
     heard = Heard()
     invoker = Invoker(
-        lambda _, payload: seen.append(orders._decode(payload)), SystemClock(), heard.on_sent, heard.on_failed
+        lambda _, payload: seen.append(orders._order(payload)), SystemClock(), heard.on_sent, heard.on_failed
     )
     many = [attempt(n) for n in range(64)]
     invoker.put(many, lambda one: "large" if one.start % 16 == 0 else "small")

@@ -96,7 +96,7 @@ class LambdaBackend:
         self._sent: deque[Invocation] = deque()
         self._unwanted: set[str] = set()
         """Cancelled while their request was open."""
-        self._invoker = Invoker(self._service.invoke, self._clock, self._sent.extend, self._not_sent)
+        self._invoker = Invoker(self._service.invoke, self._clock, self._on_sent, self._not_sent)
         self._news: list[Notice] = []
         """Seen by other threads."""
         self._changed = threading.Condition()
@@ -134,7 +134,7 @@ class LambdaBackend:
                 if seen or woken or now >= end:
                     return seen
                 if not (self._news or self._sent):
-                    due = min(end, self._look_at) if self._watch.attempts or self._invoker.busy else end
+                    due = min(end, self._look_at) if self._watch.attempts else end
                     self._changed.wait(max(0.0, due - self._clock.now()))
 
     def wake(self) -> None:
@@ -244,6 +244,12 @@ class LambdaBackend:
             self._tried[url] = answer.refused
         self._look_at = 0.0
         self.wake()
+
+    def _on_sent(self, invocations: Sequence[Invocation]) -> None:
+        """Note attempts that the service has taken; from a thread of the invoker's."""
+        with self._changed:
+            self._sent.extend(invocations)
+            self._changed.notify_all()
 
     def _not_sent(self, invocations: Sequence[Invocation], error: Exception) -> None:
         """Report attempts that the service will not take; from a thread of the invoker's."""
