@@ -14,6 +14,7 @@ from dataclasses import dataclass
 _REPORT = re.compile(r"^REPORT RequestId: (\S+)")
 _USED = re.compile(r"Max Memory Used: (\d+) MB")
 _SIZE = re.compile(r"Memory Size: (\d+) MB")
+_BILLED = re.compile(r"Billed Duration: ([\d.]+) ms")
 _DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
 _OUT_OF_TIME = re.compile(r"Task timed out after ([\d.]+) seconds|Status: timeout", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"Runtime\.OutOfMemory|signal: killed|OutOfMemoryError", re.IGNORECASE)
@@ -31,6 +32,7 @@ class Ending:
         reason: Why, in words; empty when the log names no cause.
         memory_mb, memory_limit_mb: What it used and could use; zero when not told.
         ran_s: How long it ran, in seconds.
+        billed_s: The part of it that is billed, with what came before.
         out_of_memory: The cause was memory.
         log: What the function itself wrote last.
     """
@@ -41,6 +43,7 @@ class Ending:
     memory_mb: float = 0.0
     memory_limit_mb: float = 0.0
     ran_s: float = 0.0
+    billed_s: float = 0.0
     out_of_memory: bool = False
     log: str = ""
 
@@ -82,6 +85,7 @@ def ending(lines: Sequence[str], tail: int = 4096) -> Ending:
         memory_mb=used,
         memory_limit_mb=size,
         ran_s=_number(_DURATION, report) / 1000,
+        billed_s=_number(_BILLED, report) / 1000,
         out_of_memory=memory,
         log="\n".join(own)[-tail:],
     )
