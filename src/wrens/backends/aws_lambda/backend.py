@@ -366,4 +366,7 @@ def _loss_of(found: Ending, one: Awaited, function: str) -> Loss:
         memory_mb=found.memory_mb,
         memory_limit_mb=found.memory_limit_mb,
         log=found.log,
+        billed_s=found.billed_s,
+        billed_mb=int(found.memory_limit_mb),
+        invocations=1,
     )

@@ -21,6 +21,7 @@ _OF_THE_PLATFORM = re.compile(
 _OF_THE_HANDLER = "wrens "
 _USED = re.compile(r"\tMax Memory Used: (\d+) MB")
 _SIZE = re.compile(r"\tMemory Size: (\d+) MB")
+_BILLED = re.compile(r"\tBilled Duration: ([\d.]+) ms")
 _DURATION = re.compile(r"\tDuration: ([\d.]+) ms")
 _OUT_OF_TIME = re.compile(r"Task timed out after |\tStatus: timeout")
 _OUT_OF_MEMORY = re.compile(r"Runtime\.OutOfMemory|signal: killed")
@@ -37,6 +38,7 @@ class Ending:
         reason: Why, in words; empty when the log names no cause.
         memory_mb, memory_limit_mb: What it used and could use; zero when not told.
         ran_s: How long it ran, in seconds.
+        billed_s: The part of it that is billed, with what came before.
         out_of_memory: The cause was memory.
         log: What the function itself wrote last.
     """
@@ -47,6 +49,7 @@ class Ending:
     memory_mb: float = 0.0
     memory_limit_mb: float = 0.0
     ran_s: float = 0.0
+    billed_s: float = 0.0
     out_of_memory: bool = False
     log: str = ""
 
@@ -87,6 +90,7 @@ def ending(lines: Sequence[str], tail: int = 4096) -> Ending:
         memory_mb=used,
         memory_limit_mb=size,
         ran_s=_number(_DURATION, report) / 1000,
+        billed_s=_number(_BILLED, report) / 1000,
         out_of_memory=memory,
         log="\n".join(own).strip("\n")[-tail:],
     )
