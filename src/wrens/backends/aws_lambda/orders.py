@@ -22,6 +22,9 @@ PAYLOAD_BYTES = 1_000_000
 """An asynchronous invocation may carry 1 MB (the service's documentation, since October 2025)."""
 INLINE_BYTES = 700_000
 """An encoded invocation may be this large, for what is bytes here becomes longer by a third in JSON."""
+ONE_REQUEST, FURTHER = 256 * 1024, 64 * 1024
+"""How many bytes of a payload are billed as one request, and how many more as one more each."""
+BESIDE = 1000
 TOGETHER = 32
 """The most attempts of one order: its first worker spends about a tenth of a second on sending them on."""
 BRANCHES = 4
@@ -113,6 +116,23 @@ def divided(order: Order) -> list[Order]:
     rest = order.invocations[1:]
     parts = (rest[i::BRANCHES] for i in range(BRANCHES))
     return [Order(order.v, order.sent_at, order.function, part) for part in parts if part]
+
+
+def billed_as(order: Order) -> int:
+    """Return as how many requests the service bills an order: one, and one more for each 64 KB beyond 256 KB.
+
+    What is in the records beside the inputs is taken for ``BESIDE`` bytes each.
+    """
+    return requests_of(sum(BESIDE + 4 * len(one.inputs) // 3 for one in order.invocations))
+
+
+def requests_of(nbytes: int) -> int:
+    """Return as how many requests the service bills a payload of this size.
+
+    >>> requests_of(1_000), requests_of(256 * 1024 + 1), requests_of(1_000_000)
+    (1, 2, 13)
+    """
+    return 1 + max(0, -(-(nbytes - ONE_REQUEST) // FURTHER))
 
 
 def order_of(invocations: Sequence[Invocation], function: str, sent_at: float) -> Order:
