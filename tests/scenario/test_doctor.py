@@ -14,10 +14,12 @@ import pytest
 from account import Account, account
 from typer.testing import CliRunner
 
+import wrens
 from wrens.backends.aws_lambda import permissions
 from wrens.backends.aws_lambda.naming import Place, default_function
 from wrens.cli.app import app
-from wrens.errors import BackendError
+from wrens.clock import SystemClock
+from wrens.errors import BackendError, StoreDenied
 
 STORE = "s3://lab/jobs"
 FUNCTION = default_function()
@@ -126,6 +128,26 @@ def test_a_role_that_lacks_a_permission_fails_the_role_and_names_it(made: Accoun
         assert list(found) == ["role"]
         assert "is not what workers need for s3://lab/jobs: WriteJobs" in found["role"]
         assert f"→ wrens deploy aws --store {STORE} --region us-east-1" in found["role"]
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName="wrens-worker", PolicyDocument=json.dumps(policy))
+
+
+def test_a_role_that_lacks_a_permission_stops_a_job_at_once(made: Account, monkeypatch: pytest.MonkeyPatch):
+    iam = made.client("iam")
+    role = f"{FUNCTION}-us-east-1"
+    policy = iam.get_role_policy(RoleName=role, PolicyName="wrens-worker")["PolicyDocument"]
+    less = {**policy, "Statement": [one for one in policy["Statement"] if one["Sid"] != "WriteJobs"]}
+    iam.put_role_policy(RoleName=role, PolicyName="wrens-worker", PolicyDocument=json.dumps(less))
+    for name, value in {**made.environment, "WRENS_SIGNING_KEY": KEY}.items():
+        monkeypatch.setenv(name, value)
+    try:
+        clock = SystemClock()
+        began = clock.now()
+        with wrens.Executor("lambda", store=STORE) as ex, pytest.raises(StoreDenied) as caught:
+            ex.submit(abs, -1).result(60)
+        assert "put jobs/" in str(caught.value)
+        assert "left as they are" in caught.value.__notes__[0]
+        assert clock.now() - began < 30
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="wrens-worker", PolicyDocument=json.dumps(policy))
 

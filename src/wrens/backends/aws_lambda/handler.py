@@ -34,7 +34,7 @@ from wrens.store import open_store
 from wrens.store.meters import made_here
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import Invocation, Loss, Metered, Refusal
+from wrens.wire.records import Heartbeat, Invocation, Loss, Metered, Refusal
 from wrens.worker import blame, talk
 from wrens.worker.environment import ready
 
@@ -130,6 +130,8 @@ class Sandbox:
                 self._where,
                 log=traceback.format_exc(),
             )
+        if self._worker is not None and self._worker.attempt:
+            self._bury()  # the fault was here, and the process may still be at it
         if loss is not None:
             self._write(invocation, self._billed(loss))
         for one in sent:
@@ -274,6 +276,18 @@ class Sandbox:
             _say(f"wrens could not write {key}: {error}")
         _say(f"wrens lost {loss.attempt}: {loss.reason}")
 
+    def tried(self, trial: orders.Trial) -> dict[str, Any]:
+        """Write and read one piece of evidence, and say what every attempt would meet that this has met."""
+        key = keys.evidence(trial.job, f"trial.{keys.new_mark()}", "heartbeat")
+        try:
+            store = self._store(trial.store)
+            sign = Heartbeat(attempt=f"trial of {self._name}", at=self._clock.wall(), where=self._where)
+            store.put(key, envelope.to_json(sign), mode="replace")
+            store.get(key)
+        except WrensError as error:
+            return dict(msgspec.to_builtins(orders.Answer(blame.refusal(error, self._where))))
+        return dict(msgspec.to_builtins(orders.Answer()))
+
     # --- the others of an order ---
 
     def _send_on(self, part: Order) -> None:
@@ -333,5 +347,7 @@ def handle(event: object, context: Any) -> dict[str, Any]:
         VersionMismatch: if a client of another version has sent it.
     """
     order = orders.decode(event)
+    if isinstance(order, orders.Trial):
+        return _sandbox.tried(order)
     remaining_s = context.get_remaining_time_in_millis() / 1000
     return _sandbox.run(order, remaining_s, int(context.memory_limit_in_mb))
