@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts lambda scenario-lambda stress bench clean
+.PHONY: help demo test check lint types contracts lambda scenario-lambda stress chaos bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 22
@@ -45,7 +45,12 @@ contracts: $(VENV)/.test  ## who may import whom
 	$(BIN)/lint-imports
 
 stress: $(VENV)/.test  ## the long runs: kills by the hundred, a million tasks, a result of 2 GB
+	$(BIN)/python tests/servers/install.py
 	$(BIN)/python -m pytest tests/stress -o timeout=1800 $(PYTEST_ARGS)
+
+chaos: $(VENV)/.test  ## 2,000 tasks on an emulated Lambda while everything goes wrong; needs 6 GB
+	$(BIN)/python tests/servers/install.py
+	$(BIN)/python -m pytest tests/stress/test_lambda_chaos.py -o timeout=1800 -s $(PYTEST_ARGS)
 
 bench: $(VENV)/.bench  ## every figure of the README, beside the peers
 	$(BIN)/python bench/run_all.py

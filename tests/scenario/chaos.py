@@ -19,7 +19,7 @@ from ledger import Ledger, doze
 
 from wrens.clock import SystemClock
 from wrens.core import reading
-from wrens.store import open_store
+from wrens.store import Store, open_store
 from wrens.wire import keys
 
 LATENESS_S = 0.05
@@ -50,9 +50,14 @@ class Tree:
     """Verdicts of batches that nothing names."""
 
 
-def tree_of(folder: Path, job: str) -> Tree:
-    """Walk the verdicts of a job from its pages on."""
-    store = open_store(folder)
+def tree_of(store: Store, job: str, committed_at: Callable[[str], float]) -> Tree:
+    """Walk the verdicts of a job from its pages on.
+
+    Args:
+        store: Where the job is.
+        job: Its id.
+        committed_at: Returns when the verdict of a batch was there, in seconds since 1970.
+    """
     stored = reading.read_job(store, job)
     found = Tree(stray=set(stored.verdicts))
     todo = [row.batch for page in stored.pages for row in page.rows]
@@ -63,7 +68,7 @@ def tree_of(folder: Path, job: str) -> Tree:
             continue
         found.stray.discard(batch)
         verdict, _ = reading.read_verdict(store, job, batch)
-        at = _written_at(folder / keys.verdict(job, batch))
+        at = committed_at(batch)
         tasks = [t for start, count in verdict.ok for t in range(start, start + count)]
         tasks += [task for task, _ in verdict.failures]
         found.settled.update(tasks)
@@ -85,7 +90,7 @@ def _written_at(object_: Path) -> float:
 
 def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
     """Check that every task is settled once and was not run after that; returns how often each was run."""
-    tree = tree_of(folder, job)
+    tree = tree_of(open_store(folder), job, lambda batch: _written_at(folder / keys.verdict(job, batch)))
     assert tree.missing == []
     assert tree.stray == set()
     assert tree.settled == dict.fromkeys(range(tasks), 1)

@@ -14,8 +14,8 @@ turn it is decides. For disorder in measured amounts, draw in a function:
     dice = random.Random(7)
     proxy.script = lambda request: Fault("slow_down") if dice.random() < 0.05 else None
 
-What was asked stands in ``proxy.log()``, a :class:`Request` for each, with its headers, sizes, status and fault, in
-the order of arrival; ``proxy.clear()`` forgets it. Operations have AWS's names: PutObject, GetObject, HeadObject,
+What was asked stands in ``proxy.log()``, a :class:`Request` for each, with its headers, sizes, status, fault and times,
+in the order of arrival; ``proxy.clear()`` forgets it. Operations have AWS's names: PutObject, GetObject, HeadObject,
 HeadBucket, ListObjectsV2, DeleteObject, DeleteObjects, CopyObject, CreateMultipartUpload, UploadPart,
 UploadPartCopy, CompleteMultipartUpload, AbortMultipartUpload, ListMultipartUploads; for Lambda, Invoke; anything
 else is called by its method. Names of buckets are expected in the path, as emulators have them.
@@ -39,8 +39,18 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from wrens.clock import SystemClock
+
 Kind = Literal[
-    "lost_reply", "lost_request", "cut_reply", "slow_down", "answer", "delay", "stall", "drop_headers"
+    "lost_reply",
+    "lost_request",
+    "cut_reply",
+    "slow_down",
+    "answer",
+    "delay",
+    "stall",
+    "drop_headers",
+    "duplicate",
 ]
 NO_BODY = (204, 304)
 _LAMBDA = re.compile(r"/20\d\d-\d\d-\d\d/functions/")
@@ -59,7 +69,8 @@ class Fault:
             of the answer. ``slow_down``: S3's 503, and the server sees nothing. ``answer``: the same with
             ``status``, ``code``, ``body`` and ``headers`` of your own. ``delay``: ``seconds`` pass before the
             server sees it. ``stall``: nothing is answered for as long as the proxy runs. ``drop_headers``: the
-            server does not see the headers that ``drop`` names.
+            server does not see the headers that ``drop`` names. ``duplicate``: the server sees it twice, and the
+            client gets the second answer.
         operation: Such as ``PutObject``; ``*`` is any.
         key_contains: Fit only keys, or prefixes of listings, that contain this.
         nth: Begin with the n-th request that fits, counted from 1.
@@ -84,6 +95,18 @@ class Fault:
         return self.operation in ("*", request.operation) and self.key_contains in request.key
 
 
+THROTTLED = Fault(
+    "answer",
+    "Invoke",
+    times=None,
+    status=429,
+    code="TooManyRequestsException",
+    body=b'{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}',
+    headers=(("Content-Type", "application/json"), ("x-amzn-ErrorType", "TooManyRequestsException")),
+)
+"""What Lambda answers to an invocation that is one too many."""
+
+
 @dataclass
 class Request:
     """What a client has asked; ``status`` is 0 until the server, or a fault in its place, has answered."""
@@ -100,6 +123,10 @@ class Request:
     status: int = 0
     reply_size: int = 0
     fault: Fault | None = None
+    at: float = 0.0
+    """When it arrived, in seconds since 1970."""
+    answered_at: float = 0.0
+    """When the server, or a fault in its place, had answered; zero until then."""
 
 
 Script = Sequence[Fault] | Callable[[Request], Fault | None]
@@ -117,6 +144,7 @@ class Proxy:
     def __init__(self, upstream: str | None, script: Script = ()) -> None:
         parts = urlsplit(upstream or "")
         self._upstream = (parts.hostname or "", parts.port or 80) if upstream else None
+        self._clock = SystemClock()
         self._lock = threading.Lock()
         self._log: list[Request] = []
         self._open: set[socket.socket] = set()
@@ -200,6 +228,7 @@ class Proxy:
     def _due(self, request: Request) -> Fault | None:
         """Note a request, and return the rule whose turn it is."""
         with self._lock:
+            request.at = self._clock.wall()
             self._log.append(request)
             if callable(self._script):
                 request.fault = self._script(request)
@@ -225,11 +254,14 @@ class Proxy:
         if fault and kind == "delay":
             self._closed.wait(fault.seconds)
         if fault and kind in ("slow_down", "answer"):
-            request.status = fault.status
+            request.status, request.answered_at = fault.status, self._clock.wall()
             client.sendall(_made_up(fault, request))
             return True
+        if kind == "duplicate":
+            server.ask(message)
         reply = server.ask(message, drop=fault.drop if fault and kind == "drop_headers" else ())
         request.status, request.reply_size = reply.status, len(reply.body)
+        request.answered_at = self._clock.wall()
         if kind == "lost_reply":
             return False
         head = reply.head()
@@ -360,7 +392,8 @@ def _made_up(fault: Fault, request: Request) -> bytes:
     body = fault.body
     if body is None:
         body = ERROR.format(code=fault.code, message=fault.message).encode()
-    headers = [("Content-Type", "application/xml"), *fault.headers]
+    named = {name.lower() for name, _ in fault.headers}
+    headers = [*([] if "content-type" in named else [("Content-Type", "application/xml")]), *fault.headers]
     reply = _Message(f"HTTP/1.1 {fault.status} {fault.code}", headers, body, method=request.method)
     return reply.head() + (b"" if request.method == "HEAD" else body)
 

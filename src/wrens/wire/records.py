@@ -269,7 +269,7 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
 
     ``offset`` and ``length`` are absolute in the page's object and cover the root batch's pack, whose
     first item belongs to task ``origin``. ``inputs`` is that pack itself, when it is small enough.
-    ``look_first`` asks the worker to make sure that there is no verdict yet before it runs anything.
+    ``look_first`` asks the worker to make sure that there is no verdict yet before it runs the first task.
     """
 
     v: int
@@ -305,6 +305,8 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
     """Digest of the packages that must be importable before anything is unpickled, or empty."""
     metered: Metered | None = None
     """How the platform bills it; the worker's host adds this."""
+    late_at: float | None = None
+    """Seconds since 1970 from when on a first task is not begun without looking, as with ``look_first``."""
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):

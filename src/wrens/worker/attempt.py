@@ -1,9 +1,9 @@
 """Carry out one attempt, from the invocation to the verdict.
 
-    look (if asked) ─▶ load ─▶ loop over the tasks ─▶ commit ─▶ Report
-                         │           ▲  │
-                         │           └──┘ a task that raised costs itself only
-                         └─ what cannot be loaded fails every task, by name
+    load ─▶ look (if asked) ─▶ loop over the tasks ─▶ commit ─▶ Report
+     │                              ▲  │
+     │                              └──┘ a task that raised costs itself only
+     └─ what cannot be loaded fails every task, by name
 
 Decides the order of these steps and whose fault an error is: what the user's code raises is the task's
 failure, whatever it is; a store that does not answer ends the attempt without a verdict, to be tried again
@@ -84,8 +84,6 @@ def run(invocation: Invocation, host: Host) -> Report:
 
 def _carry_out(state: Running) -> Report:
     invocation, host = state.invocation, state.host
-    if invocation.look_first and _settled(invocation, host):
-        return Report(state.attempt)
     try:
         call = _prepare(state)
     except blame.NOT_THE_TASKS:
@@ -95,6 +93,9 @@ def _carry_out(state: Running) -> Report:
             raise
         _fail_all(state, describe_failure(error, kind="system" if isinstance(error, WrensError) else "user"))
     else:
+        # Not before loading: that takes a cold worker so long that what it has seen may be true no more.
+        if _has_to_look(invocation, host) and _settled(invocation, host):
+            return Report(state.attempt)
         if call is not None:
             with load.memory_limit(state.memory_mb):
                 _loop(state, call)
@@ -102,6 +103,11 @@ def _carry_out(state: Running) -> Report:
         # The user's function forked, and this is the child, come back with a result. It is nobody's.
         os._exit(0)
     return _finish(state)
+
+
+def _has_to_look(invocation: Invocation, host: Host) -> bool:
+    late_at = invocation.late_at
+    return invocation.look_first or (late_at is not None and host.clock.wall() >= late_at)
 
 
 def _settled(invocation: Invocation, host: Host) -> bool:

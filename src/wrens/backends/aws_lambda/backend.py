@@ -344,10 +344,8 @@ def _platform(functions: Sequence[Facts]) -> Platform:
 
 
 def _for_the_wire(invocation: Invocation) -> Invocation:
-    """Return the attempt as it is sent: it is heard through the store only, and may be delivered twice."""
-    # What has its inputs with it needs no other request, so it can afford to look whether it is too late.
-    look = invocation.look_first or bool(invocation.inputs)
-    return msgspec.structs.replace(invocation, unheard=True, look_first=look)
+    """Return the attempt as it is sent: it is heard through the store only."""
+    return msgspec.structs.replace(invocation, unheard=True)
 
 
 def _out_of_memory(loss: Loss) -> bool:

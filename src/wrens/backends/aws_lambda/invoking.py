@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from wrens.backends.aws_lambda import orders
 from wrens.backends.aws_lambda.clients import Throttled, Unreachable
 from wrens.backends.aws_lambda.pacing import Window
@@ -198,6 +200,9 @@ class Invoker:
             return taken
         for one in taken:
             one.failures += 1
+            one.invocation = msgspec.structs.replace(
+                one.invocation, look_first=True
+            )  # it may have been taken
         again = [one for one in taken if one.failures < PATIENCE]
         self._again(again)
         self._pause(min(5.0, 0.05 * 2.0 ** taken[0].failures))
