@@ -78,6 +78,24 @@ def test_a_function_that_needs_numpy_and_an_own_package_runs_where_neither_is(
     assert not any(str(tmp_path / "shop") in found[2] for found in results)
 
 
+def test_workers_of_a_task_have_the_packages_that_its_own_worker_was_given(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nest.py").write_text(
+        "import numpy as np\nimport wrens\n\n"
+        "def inner(n):\n"
+        "    return float(np.arange(n, dtype=float).sum())\n\n"
+        "def outer(n):\n"
+        "    with wrens.Executor(max_workers=2) as ex:\n"
+        "        return sum(ex.map(inner, [n, n])) + ex.submit(lambda: inner(n)).result(40)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from nest import outer  # type: ignore[import-not-found]
+
+    with wrens.Executor("lambda", store=store, max_workers=2) as ex:
+        assert list(ex.map(outer, [10, 100])) == [135.0, 14_850.0]
+
+
 # --- what is wrong is told before work starts ----------------------------------------------------------------
 
 
