@@ -105,6 +105,20 @@ def test_a_function_that_is_not_there(store: str) -> None:
     assert "wrens deploy aws" in str(caught.value)
 
 
+def test_a_service_that_does_not_answer(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1")
+    with pytest.raises(BackendError, match="did not tell what the function of-scenarios is"):
+        wrens.Executor("lambda", store=store)
+
+
+def test_a_function_that_signs_with_another_key_stops_the_job_at_once(account: Server, store: str) -> None:
+    make_function(account, "stranger", WRENS_SIGNING_KEY="0f" * 32)
+    watch = Stopwatch()
+    with wrens.Executor("lambda:stranger", store=store) as ex, pytest.raises(wrens.errors.BadSignature):
+        ex.submit(abs, -1).result(60)
+    assert watch.seconds < 30
+
+
 def test_a_function_of_another_version(account: Server, store: str) -> None:
     make_function(account, "older", WRENS_VERSION="0.0.1")
     with pytest.raises(VersionMismatch, match=r"wrens 0\.0\.1"):
