@@ -78,6 +78,24 @@ def test_a_function_that_needs_numpy_and_an_own_package_runs_where_neither_is(
     assert not any(str(tmp_path / "shop") in found[2] for found in results)
 
 
+def test_workers_of_a_task_have_the_packages_that_its_own_worker_was_given(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nest.py").write_text(
+        "import numpy as np\nimport wrens\n\n"
+        "def inner(n):\n"
+        "    return float(np.arange(n, dtype=float).sum())\n\n"
+        "def outer(n):\n"
+        "    with wrens.Executor(max_workers=2) as ex:\n"
+        "        return sum(ex.map(inner, [n, n])) + ex.submit(lambda: inner(n)).result(40)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from nest import outer  # type: ignore[import-not-found]
+
+    with wrens.Executor("lambda", store=store, max_workers=2) as ex:
+        assert list(ex.map(outer, [10, 100])) == [135.0, 14_850.0]
+
+
 # --- what is wrong is told before work starts ----------------------------------------------------------------
 
 
@@ -85,6 +103,20 @@ def test_a_function_that_is_not_there(store: str) -> None:
     with pytest.raises(BackendError, match="there is no function nobody in us-east-1") as caught:
         wrens.Executor("lambda:nobody", store=store)
     assert "wrens deploy aws" in str(caught.value)
+
+
+def test_a_service_that_does_not_answer(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1")
+    with pytest.raises(BackendError, match="did not tell what the function of-scenarios is"):
+        wrens.Executor("lambda", store=store)
+
+
+def test_a_function_that_signs_with_another_key_stops_the_job_at_once(account: Server, store: str) -> None:
+    make_function(account, "stranger", WRENS_SIGNING_KEY="0f" * 32)
+    watch = Stopwatch()
+    with wrens.Executor("lambda:stranger", store=store) as ex, pytest.raises(wrens.errors.BadSignature):
+        ex.submit(abs, -1).result(60)
+    assert watch.seconds < 30
 
 
 def test_a_function_of_another_version(account: Server, store: str) -> None:

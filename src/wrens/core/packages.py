@@ -1,7 +1,8 @@
 """What workers must be able to import beside the user's own modules.
 
 Nothing has to be done for workers that run on this installation, which are those of a backend that names no
-platform; for all others :mod:`wrens.environments` finds or builds the packages, and is imported only then.
+platform; for all others :mod:`wrens.environments` finds or builds the packages, and is imported only then. Workers
+that a task asks for get what its own worker has been given: there is nothing else that it could have imported.
 Decides that, and that the versions of Python fit.
 """
 
@@ -15,9 +16,11 @@ from wrens.backends.base import Backend
 from wrens.clock import Clock
 from wrens.core.planning import python_version
 from wrens.core.policy import Options
+from wrens.environments.wanted import Environment
 from wrens.errors import WrongPython
 from wrens.serialize import Shipment
 from wrens.store.port import Store
+from wrens.worker.context import current_task
 
 if TYPE_CHECKING:
     from wrens.environments.supply import Supply
@@ -53,6 +56,9 @@ class Packages:
         tell: Callable[[Callable[[float], events.Event]], None],
     ) -> None:
         self._supply: Supply | None = None
+        task = current_task()
+        alike = task is not None and (task.backend, task.store) == (backend.name, store.url)
+        self._given = task.environment if task is not None and alike else None
         if backend.limits.platform is not None:
             from wrens.environments.supply import Supply
 
@@ -82,4 +88,6 @@ class Packages:
         """
         if self._supply is None:
             return ""
+        if self._given is not None and options.environment == Environment():
+            return self._given
         return self._supply.environment(options.environment, shipment, modules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class TaskContext:
             for what must happen once.
         backend: Name of the backend.
         store: URL of the store that holds the job.
+        environment: Digest of the packages that its worker was given; empty when it has its own.
     """
 
     job: str
@@ -29,6 +30,7 @@ class TaskContext:
     attempt: str
     backend: str
     store: str
+    environment: str = field(default="", repr=False)
 
 
 Teller = Callable[[], TaskContext]

@@ -117,8 +117,9 @@ class Running:
 
     def context(self) -> TaskContext:
         """Return what the user's code may know of the task that runs now."""
-        task = min(len(self.results), self.invocation.count - 1) + self.invocation.start
-        return TaskContext(self.invocation.job, task, self.attempt, self.host.backend, self.invocation.store)
+        given = self.invocation
+        task = min(len(self.results), given.count - 1) + given.start
+        return TaskContext(given.job, task, self.attempt, self.host.backend, given.store, given.environment)
 
     def per_task_s(self, over: int) -> float:
         """Return what a task has taken on average, or what the first has taken so far."""

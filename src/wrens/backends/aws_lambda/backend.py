@@ -36,9 +36,10 @@ from wrens.backends.base import Committed, Limits, Lost, Notice
 from wrens.backends.watching import Awaited, StoreWatch
 from wrens.clock import Clock, SystemClock
 from wrens.environments.platform import Platform
-from wrens.errors import BackendError, BadOption
+from wrens.errors import BackendError, BadOption, StoreError
 from wrens.store import open_store
-from wrens.wire.records import VERSION, Invocation, Loss, Refusal
+from wrens.wire import envelope, keys
+from wrens.wire.records import VERSION, Heartbeat, Invocation, Loss, Refusal
 
 LAUNCH_S = 0.1
 SOONEST_LOOK_S, LATEST_LOOK_S = 0.1, 1.0
@@ -182,7 +183,10 @@ class LambdaBackend:
         for one in [each for each in self._watch.attempts if self._tried.get(each.store)]:
             refused = self._tried[one.store]
             self._watch.forget([one])
-            seen.append((one, Lost(one.attempt, self._unbegun(one.attempt, "its trial failed", refused))))
+            told = (
+                f"the function's trial failed: {refused.error}: {'; '.join(refused.facts)}" if refused else ""
+            )
+            seen.append((one, Lost(one.attempt, self._unbegun(one.attempt, told, refused))))
         for one, loss in self._inquiries(now):
             self._watch.forget([one])
             seen.append((one, Lost(one.attempt, loss)))
@@ -234,10 +238,13 @@ class LambdaBackend:
         loaded does not either; that shall be told at once, and not when all of them count as silent.
         """
         facts = self._functions[0]
+        key = keys.evidence(job, f"trial.{keys.new_mark()}", "heartbeat")
+        sign = Heartbeat(attempt="trial of the client", at=self._clock.wall(), where="client")
         try:
-            answer = self._service.try_out(facts.name, orders.encode(orders.Trial(VERSION, url, job)))
-        except (Throttled, Unreachable):
-            return
+            self._watch.store(url).put(key, envelope.to_json(sign), mode="replace")
+            answer = self._service.try_out(facts.name, orders.encode(orders.Trial(VERSION, url, key)))
+        except (Throttled, Unreachable, StoreError):
+            return  # attempts will meet it, if it stays
         except BackendError as error:
             self._tried[url] = _refusal(error)
         else:

@@ -281,13 +281,14 @@ class Sandbox:
         _say(f"wrens lost {loss.attempt}: {loss.reason}")
 
     def tried(self, trial: orders.Trial) -> dict[str, Any]:
-        """Write and read one piece of evidence, and say what every attempt would meet that this has met."""
-        key = keys.evidence(trial.job, f"trial.{keys.new_mark()}", "heartbeat")
+        """Read what the client has left, write it anew, and say what every attempt would meet that this has met."""
         try:
             store = self._store(trial.store)
+            store.get(
+                trial.key
+            )  # whose signature tells whether it is signed with the key that this function has
             sign = Heartbeat(attempt=f"trial of {self._name}", at=self._clock.wall(), where=self._where)
-            store.put(key, envelope.to_json(sign), mode="replace")
-            store.get(key)
+            store.put(trial.key, envelope.to_json(sign), mode="replace")
         except WrensError as error:
             return dict(msgspec.to_builtins(orders.Answer(blame.refusal(error, self._where))))
         return dict(msgspec.to_builtins(orders.Answer()))

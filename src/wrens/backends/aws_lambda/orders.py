@@ -1,7 +1,7 @@
 """What one invocation of the function carries: an order to run attempts.
 
     {"v": 1, "sent_at": 1795351234.5, "function": "wrens-py311", "invocations": [{…}, …]}
-    {"v": 1, "store": "s3://lab/jobs", "job": "6b02f20a-262e7a3a"}
+    {"v": 1, "store": "s3://lab/jobs", "key": "jobs/6b02f20a-262e7a3a/attempts/trial.5eed5eed/heartbeat"}
 
 An order of several attempts is a **tree launch**: whoever gets it keeps the first for itself and sends the others
 on in parts, so that a thousand workers start after a few dozen requests of the client's. The second form is a
@@ -50,11 +50,11 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Asks a function to write and read one piece of evidence of a job."""
+    """Asks a function to read a piece of evidence that the client has left, and to write it anew."""
 
     v: int
     store: str
-    job: str
+    key: str
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from wrens.backends.aws_lambda.clients import DEPLOY, DOCTOR, client, or_none, told
+from wrens.backends.aws_lambda.clients import DEPLOY, DOCTOR, Throttled, Unreachable, client, or_none, told
 from wrens.backends.aws_lambda.orders import Answer
 from wrens.errors import BackendError, VersionMismatch
 from wrens.version import __version__
@@ -59,6 +59,16 @@ class Service:
         Raises:
             BackendError: if there is no such function, or it cannot be asked for.
         """
+        try:
+            return self._described(name)
+        except (Throttled, Unreachable) as error:
+            problem = f"Lambda in {self.region} did not tell what the function {name} is"
+            advice = (
+                "Look at the network, at AWS_ENDPOINT_URL if it is set, and try again. Nothing was started."
+            )
+            raise BackendError("lambda", problem, str(error), advice) from error
+
+    def _described(self, name: str) -> Facts:
         with told(f"lambda:GetFunctionConfiguration on {name}", self.region, name):
             found = self._asking.get_function_configuration(FunctionName=name)
         shared = or_none(lambda: self._asking.get_function_concurrency(FunctionName=name))
