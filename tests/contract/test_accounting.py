@@ -104,7 +104,8 @@ def test_the_recorded_requests_are_those_that_the_server_has_seen(setting: Setti
     _, found = spent(url, "counted")
     both = found.workers + found.clients
     looks = sum(request.key.endswith("/cancel") for request in setting.proxy.log())
-    assert both.puts == counted["puts"]
+    # A driver's sign of life, one each 5 s, may come after its last account.
+    assert both.puts <= counted["puts"] <= both.puts + 1
     # How often the function has looked whether it shall stop is reckoned from the time: one each 2 s.
     assert counted["gets"] - looks <= both.gets <= counted["gets"] + 2
     # A look around may be under way when the last account is written, and the session's sign of life is taken away.
@@ -181,7 +182,8 @@ def test_processes_of_this_computer_on_a_bucket_cost_requests_only(setting: Sett
     counted = setting.counted()
     store, found = spent(url, "here")
     both = found.workers + found.clients
-    assert (both.puts, both.gets) == (counted["puts"], counted["gets"])
+    assert both.gets == counted["gets"]
+    assert both.puts <= counted["puts"] <= both.puts + 1
     assert not found.compute
     assert not found.invocations
     assert {item.name for item in cost_of("here", store).items} == {
