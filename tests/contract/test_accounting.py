@@ -104,10 +104,11 @@ def test_the_recorded_requests_are_those_that_the_server_has_seen(setting: Setti
     _, found = spent(url, "counted")
     both = found.workers + found.clients
     looks = sum(request.key.endswith("/cancel") for request in setting.proxy.log())
-    # A driver's sign of life, one each 5 s, may come after its last account.
-    assert both.puts <= counted["puts"] <= both.puts + 1
+    # A driver's sign of life, one each 5 s, may come after its last account. The trial of the function at first
+    # contact, which is nobody's attempt, makes one request of each kind.
+    assert both.puts <= counted["puts"] <= both.puts + 2
     # How often the function has looked whether it shall stop is reckoned from the time: one each 2 s.
-    assert counted["gets"] - looks <= both.gets <= counted["gets"] + 2
+    assert counted["gets"] - looks - 1 <= both.gets <= counted["gets"] + 2
     # A look around may be under way when the last account is written, and the session's sign of life is taken away.
     assert both.lists <= counted["lists"] <= both.lists + 4
     assert both.deletes <= counted["deletes"] <= both.deletes + 1
