@@ -260,6 +260,7 @@ def test_a_module_run_as_a_program(clients: Clients, tmp_path: Path) -> None:
 # --- output ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.this_computer("nothing is shown here that is written elsewhere")
 def test_output_of_tasks_is_seen_at_the_client(clients: Clients, tmp_path: Path) -> None:
     client = clients.start(
         """
@@ -306,6 +307,7 @@ def test_a_flood_of_output_harms_nobody(ex: wrens.Executor) -> None:
 # --- initializers ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.this_computer("elsewhere the platform decides in how many places two attempts at a time run")
 def test_an_initializer_runs_once_in_each_worker(tmp_path: Path, ledger: Ledger) -> None:
     with wrens.Executor(
         store=tmp_path / "store", max_workers=2, initializer=ledger.note, initargs=("began",)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -50,7 +51,7 @@ class Service:
     def __init__(self, *, region: str | None = None, connections: int = 10) -> None:
         self._lambda = client("lambda", region=region, connections=connections, tries=1)
         self._asking = client("lambda", region=region)
-        self._logs = client("logs", region=region)
+        self._logs: Any = None  # made when something has to be looked up, which is seldom
         self.region: str = self._lambda.meta.region_name
 
     def describe(self, name: str) -> Facts:
@@ -126,6 +127,8 @@ class Service:
         Returns:
             The lines, oldest first; none when the invocation has left none, or the log cannot be read.
         """
+        if self._logs is None:
+            self._logs = client("logs", region=self.region)
         group = f"/aws/lambda/{name}"
         query = {"logGroupName": group, "startTime": since_ms}
         first = or_none(lambda: self._logs.filter_log_events(**query, filterPattern=f'"{words}"'))
