@@ -61,10 +61,10 @@ class Setting:
         return LambdaBackend(workers, function=self.function)
 
     def counted(self) -> dict[str, int]:
-        """Return the requests that the proxy has seen, by class, without the trial of the bucket at the start."""
+        """Return the requests that the proxy has seen, by class, without the trials at the start."""
         found = dict.fromkeys(("puts", "gets", "lists", "deletes"), 0)
         for request in self.proxy.log():
-            if not request.key.endswith(keys.PROBE):
+            if not request.key.endswith(keys.PROBE) and "/trial." not in request.key:
                 found[CLASSES[request.operation]] += 1
         return found
 
