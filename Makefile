@@ -7,10 +7,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts stress chaos bench clean
+.PHONY: help demo test check lint types contracts lambda scenario-lambda stress chaos bench clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */make \1\t/' | expand -t 22
 
 demo: $(VENV)/.run  ## count the words of your Python's own files, and survive the loss of a worker
 	$(BIN)/wrens demo
@@ -20,7 +20,19 @@ test: $(VENV)/.test  ## all tests, with everything that they need
 	$(BIN)/python tests/servers/install.py
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: lint types contracts test  ## what has to pass before a change is taken
+# Failures and losses with their evidence, kills of workers and clients, and a client's work taken up by another.
+ON_LAMBDA := tests/scenario/test_failures.py tests/scenario/test_crashes.py tests/scenario/test_many_kills.py \
+	tests/scenario/test_attach.py
+
+lambda: $(VENV)/.test  ## the scenario tests that tell most, with workers on an emulated AWS: two to three minutes
+	$(BIN)/python tests/servers/install.py
+	$(BIN)/python -m pytest $(ON_LAMBDA) --on lambda $(PYTEST_ARGS)
+
+scenario-lambda: $(VENV)/.test  ## all scenario tests with workers on an emulated AWS
+	$(BIN)/python tests/servers/install.py
+	$(BIN)/python -m pytest tests/scenario --on lambda $(PYTEST_ARGS)
+
+check: lint types contracts test lambda  ## what has to pass before a change is taken
 
 lint: $(VENV)/.test  ## style and format
 	$(BIN)/ruff check src tests bench

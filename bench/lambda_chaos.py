@@ -2,7 +2,7 @@
 
 2,000 tasks of a second, 200 attempts in flight, each task a batch of its own. Of the invocations 30 % are throttled
 and 10 % carried out twice, 5 % of the calls kill their worker, and S3 answers 5 % of its requests with SlowDown. AWS is
-the tests' emulator, and a proxy in front of it does the harm and counts; `tests/scenario/lambda_chaos.py` also checks
+the tests' emulator, and a proxy in front of it does the harm and counts; `tests/scenario/lambda_job.py` also checks
 that every result is right and every task settled once. Both jobs run in the same sandboxes, which are started before.
 
     python bench/lambda_chaos.py [--quick]
@@ -47,14 +47,20 @@ BENCH = Bench(
     measure=list,
     entrants=lambda quick: [],
     bars=[
-        Bar("nothing is begun after its verdict", lambda m: m["disturbed"]["late"], 0, "at most", "{:.0f} begun late"),
+        Bar(
+            "nothing is begun after its verdict",
+            lambda m: m["disturbed"]["late"],
+            0,
+            "at most",
+            "{:.0f} begun late",
+        ),
         Bar("200 in flight", lambda m: m["disturbed"]["peak"], 200, show="{:.0f} in flight"),
     ],
 )
 
 
 def measure(tasks: int, in_flight: int, seconds: float) -> list[Row]:
-    import lambda_chaos as chaos
+    import lambda_job as chaos
 
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -77,7 +83,9 @@ def measure(tasks: int, in_flight: int, seconds: float) -> list[Row]:
                 )
                 print(label, found, flush=True)
                 reading: Reading = {"PutObject": 0, "GetObject": 0, "ListObjectsV2": 0, **found.requests}
-                reading |= {name: value for name, value in vars(found).items() if isinstance(value, int | float)}
+                reading |= {
+                    name: value for name, value in vars(found).items() if isinstance(value, int | float)
+                }
                 reading["late"] = len(found.late)
                 rows.append(Row(Entrant(label, "wrens", {"tasks": tasks, "in_flight": in_flight}), [reading]))
     return rows

@@ -30,7 +30,9 @@ sys.path.append(str(SERVERS))
 ANSWER_S, HOLD_S = 0.02, 20.0
 
 
-def measure(system: str, n: int, *, tree: bool = True, emulated: bool = False, job: bool = False) -> list[Reading]:
+def measure(
+    system: str, n: int, *, tree: bool = True, emulated: bool = False, job: bool = False
+) -> list[Reading]:
     assert system == "wrens"
     from wrens.backends.aws_lambda import orders
 
@@ -150,7 +152,12 @@ def entrants(quick: bool) -> list[Entrant]:
         Entrant("wrens", "wrens", {"n": n}, "tree launch, as by default"),
         Entrant("wrens, one by one, ministack", "wrens", {"n": some, "tree": False, "emulated": True}),
         Entrant("wrens, ministack", "wrens", {"n": some, "emulated": True}),
-        Entrant("wrens, in flight", "wrens", {"n": n, "job": True}, f"a whole job; each attempt takes {HOLD_S:g} s"),
+        Entrant(
+            "wrens, in flight",
+            "wrens",
+            {"n": n, "job": True},
+            f"a whole job; each attempt takes {HOLD_S:g} s",
+        ),
     ]
 
 

@@ -111,7 +111,9 @@ def entrants(quick: bool) -> list[Entrant]:
     n = 40 if quick else 200
     return [
         Entrant("wrens", "wrens", {"n": n}, "two processes of this computer"),
-        Entrant("wrens, lambda", "wrens", {"n": n, "backend": "lambda"}, "two at a time on an emulated Lambda"),
+        Entrant(
+            "wrens, lambda", "wrens", {"n": n, "backend": "lambda"}, "two at a time on an emulated Lambda"
+        ),
         Entrant("Lithops", "Lithops", {"n": n}, "backend localhost, storage aws_s3"),
     ]
 
@@ -136,8 +138,16 @@ BENCH = Bench(
     bars=[
         Bar("1 PUT per batch", lambda m: m["wrens"]["put_each"], 1.0, "at most", "{:.2f} PUT"),
         Bar("≤ 1 GET per batch", lambda m: m["wrens"]["get_each"], 1.0, "at most", "{:.2f} GET"),
-        Bar("1 PUT per batch, lambda", lambda m: m["wrens, lambda"]["put_each"], 1.0, "at most", "{:.2f} PUT"),
-        Bar("≤ 1 GET per batch, lambda", lambda m: m["wrens, lambda"]["get_each"], 1.0, "at most", "{:.2f} GET"),
+        Bar(
+            "1 PUT per batch, lambda", lambda m: m["wrens, lambda"]["put_each"], 1.0, "at most", "{:.2f} PUT"
+        ),
+        Bar(
+            "≤ 1 GET per batch, lambda",
+            lambda m: m["wrens, lambda"]["get_each"],
+            1.0,
+            "at most",
+            "{:.2f} GET",
+        ),
         Bar(
             "fewer requests than Lithops",
             lambda m: m["Lithops"]["requests"] / m["wrens"]["requests"],

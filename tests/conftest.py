@@ -36,6 +36,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["local", "lambda"], default="local", help="where tests/scenario runs")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Elsewhere, leave out what is about this computer."""
+    if config.getoption("--on") != "local":
+        left_out = [item for item in items if item.get_closest_marker("this_computer")]
+        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _on(request: pytest.FixtureRequest, _own_configuration: None) -> Iterator[None]:
     """With ``--on lambda``, what tests call this computer is an emulated Lambda."""
@@ -52,9 +60,17 @@ def _on(request: pytest.FixtureRequest, _own_configuration: None) -> Iterator[No
             patch.setenv(name, value)
         patch.setenv("PYTHONPATH", hook, prepend=os.pathsep)
         server.make_bucket(on_lambda.BUCKET)
-        make_function(server, on_lambda.FUNCTION)
+        make_function(server, on_lambda.FUNCTION, PYTHONPATH=on_lambda.PACKAGES)
         on_lambda.apply()
         yield
+
+
+@pytest.fixture
+def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an attempt's time to begin, and to end when it is asked to, be a little more than it takes."""
+    begins_s, ends_s = (1.0, 0.5) if request.config.getoption("--on") == "local" else (6.0, 5.0)
+    monkeypatch.setattr("wrens.core.deadlines.START_S", begins_s)
+    monkeypatch.setattr("wrens.core.deadlines.GRACE_S", ends_s)
 
 
 @pytest.fixture

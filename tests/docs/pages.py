@@ -7,6 +7,7 @@ The conventions, which CONTRIBUTING.md tells to writers:
     <!-- run -->                 of the next block, each line that begins with "$ " is given to the shell, and
                                  the lines below it are what it prints; "..." stands for anything
     <!-- output -->              the next block is what the one before has printed; "..." stands for anything
+    <!-- with: aws -->           anywhere on the page: its commands and programs have an emulated AWS
     <!-- not run: REASON -->     the next block is only to be read
 
 A comment stands on a line of its own, directly above its block, with or without an empty line between.

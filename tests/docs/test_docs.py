@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,9 +59,13 @@ def followed(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
-def test_a_page_does_what_it_says(page: Path, followed: dict[str, str], tmp_path: Path) -> None:
+def test_a_page_does_what_it_says(
+    page: Path, followed: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     if not any(block.kind in RUN for block in blocks(page)):
         pytest.skip("nothing to run on this page")
+    if "<!-- with: aws -->" in page.read_text(encoding="utf-8"):
+        followed = {**followed, **request.getfixturevalue("aws").environment}
     done = subprocess.run(
         [sys.executable, FOLLOW, page],
         cwd=tmp_path / "work",
@@ -170,23 +175,24 @@ def test_every_event_and_its_fields_are_in_the_reference(event: str, field: str)
     assert f"`{field}`" in row[0]
 
 
-def commands() -> list[str]:
+def commands() -> dict[str, Any]:
+    """Return the commands by their words; those of a group have two."""
     import typer
 
     from wrens.cli.app import app
 
-    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inside = getattr(command, "commands", None)
+        found.update({f"{name} {word}": one for word, one in inside.items()} if inside else {name: command})
+    return found
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_is_in_the_reference_with_its_options(command: str) -> None:
-    import typer
-
-    from wrens.cli.app import app
-
     _, found, section = text_of("docs/reference/cli.md").partition(f"## `wrens {command}")
     assert found
-    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    parameters = commands()[command].params
     options = [max(p.opts, key=len) for p in parameters if p.opts[0].startswith("-")]
     section = section.partition("\n## ")[0]
     assert [option for option in options if option != "--help" and option not in section] == []
@@ -196,7 +202,7 @@ def test_every_command_is_in_the_reference_with_its_options(command: str) -> Non
 def test_no_page_names_a_command_that_does_not_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"(?:`|^\$ )wrens ([a-z]+)", text, re.MULTILINE))
-    assert named <= set(commands())
+    assert named <= {words.partition(" ")[0] for words in commands()}
 
 
 def test_every_key_is_in_the_reference() -> None:

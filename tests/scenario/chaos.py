@@ -79,9 +79,18 @@ def tree_of(store: Store, job: str, committed_at: Callable[[str], float]) -> Tre
     return found
 
 
+def _written_at(object_: Path) -> float:
+    """Return when an object of the store in a folder was there at the latest, in seconds since 1970."""
+    if object_.exists():
+        return object_.stat().st_mtime
+    import on_lambda
+
+    return on_lambda.written_at(object_)
+
+
 def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
     """Check that every task is settled once and was not run after that; returns how often each was run."""
-    tree = tree_of(open_store(folder), job, lambda batch: (folder / keys.verdict(job, batch)).stat().st_mtime)
+    tree = tree_of(open_store(folder), job, lambda batch: _written_at(folder / keys.verdict(job, batch)))
     assert tree.missing == []
     assert tree.stray == set()
     assert tree.settled == dict.fromkeys(range(tasks), 1)
@@ -99,13 +108,28 @@ def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
 
 def workers_of(pid: int) -> list[int]:
     """Return the worker processes of a process."""
+    return sorted(child for child in _children(pid) if b"wrens.worker" in _command(child))
+
+
+def all_workers() -> list[int]:
+    """Return the worker processes that this one has caused, also those of an emulated service that it runs."""
+    found: list[int] = []
+    todo = [os.getpid()]
+    while todo:
+        pid = todo.pop()
+        found += workers_of(pid)
+        todo += _children(pid)
+    return sorted(found)
+
+
+def _children(pid: int) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
             found += map(int, (task / "children").read_text().split())
         except OSError:
             continue
-    return sorted(pid for pid in found if b"wrens.worker" in _command(pid))
+    return found
 
 
 def _command(pid: int) -> bytes:
@@ -148,7 +172,7 @@ CLIENT: Any = """
     store, ledger, tasks, seconds, workers = sys.argv[1], Ledger(sys.argv[2]), *map(float, sys.argv[3:])
     try:
         job = wrens.attach("job", store=store, max_workers=int(workers))
-    except wrens.errors.UnknownJob:
+    except (wrens.errors.UnknownJob, wrens.errors.BadStoreURL):
         ex = wrens.Executor(store=store, max_workers=int(workers))
         job = ex.options(name="job", retry=wrens.Retry(lost=100)).map_async(
             Work(ledger, seconds), range(int(tasks))

@@ -246,18 +246,19 @@ def test_a_failure_in_the_block_does_not_hide_itself(store: Path) -> None:
         leave(wrens.Executor(store=store, max_workers=1))
 
 
-def test_ctrl_c_in_the_block_leaves_at_once_and_wakes_who_waits(store: Path) -> None:
+def test_ctrl_c_in_the_block_leaves_at_once_and_wakes_who_waits(store: Path, ledger: Ledger) -> None:
+    held = ledger.noted(hold)
     waiting: list[BaseException | None] = []
     threads: list[threading.Thread] = []
 
     def use(ex: wrens.Executor) -> None:
         with ex:
-            future = ex.submit(hold)
-            job = ex.map_async(hold, [30.0] * 4)
+            future = ex.submit(held, 30.0)
+            job = ex.map_async(held, [30.0] * 4)
             for wait in (future.exception, job[2].exception, lambda: _error_of(job)):
                 threads.append(threading.Thread(target=lambda wait=wait: waiting.append(wait())))
                 threads[-1].start()
-            until(children)
+            until(ledger.lines)
             raise KeyboardInterrupt
 
     watch = Stopwatch()
@@ -321,28 +322,30 @@ def test_a_program_that_never_shuts_down_ends_after_its_work(clients: Clients, l
     assert keys(Path(ledger.path + ".store")) == []
 
 
-MAP, SUBMIT = "list(ex.map(hold, [30.0] * 8))", "[ex.submit(hold) for _ in range(8)][0].result()"
+MAP, SUBMIT = "list(ex.map(held, [30.0] * 8))", "[ex.submit(held, 30) for _ in range(8)][0].result()"
 
 
 # Outside of a block, what was submitted is waited for at exit, as in the standard library.
 @pytest.mark.parametrize(("call", "block"), [(MAP, True), (MAP, False), (SUBMIT, True)])
 def test_ctrl_c_ends_a_program_within_seconds(
-    clients: Clients, tmp_path: Path, call: str, block: bool
+    clients: Clients, tmp_path: Path, ledger: Ledger, call: str, block: bool
 ) -> None:
     opening = "with wrens.Executor(store=sys.argv[1], max_workers=2) as ex:" if block else "if True:"
     client = clients.start(
         f"""
         import sys, wrens
-        from ledger import hold
+        from ledger import Ledger, hold
+        held = Ledger(sys.argv[2]).noted(hold)
         ex = None if {block} else wrens.Executor(store=sys.argv[1], max_workers=2)
         {opening}
             print("ready")
             {call}
         """,
         tmp_path / "store",
+        ledger.path,
     )
     client.says("ready")
-    until(lambda: len(clients.workers()) == 2)
+    until(lambda: len(ledger.lines()) == 2)
     watch = Stopwatch()
     client.interrupt()
     client.wait()
@@ -352,21 +355,23 @@ def test_ctrl_c_ends_a_program_within_seconds(
 
 
 def test_a_second_ctrl_c_is_not_needed_while_the_results_are_awaited_in_a_job(
-    clients: Clients, tmp_path: Path
+    clients: Clients, tmp_path: Path, ledger: Ledger
 ) -> None:
     client = clients.start(
         """
         import sys, wrens
-        from ledger import hold
+        from ledger import Ledger, hold
+        held = Ledger(sys.argv[2]).noted(hold)
         with wrens.Executor(store=sys.argv[1], max_workers=2) as ex:
-            job = ex.options(name="left").map_async(hold, [30.0] * 8)
+            job = ex.options(name="left").map_async(held, [30.0] * 8)
             print("ready")
             job.results()
         """,
         tmp_path / "store",
+        ledger.path,
     )
     client.says("ready")
-    until(lambda: len(clients.workers()) == 2)
+    until(lambda: len(ledger.lines()) == 2)
     client.interrupt()
     client.wait(10)
     clients.all_gone(8)
@@ -374,23 +379,25 @@ def test_a_second_ctrl_c_is_not_needed_while_the_results_are_awaited_in_a_job(
 
 
 def test_a_second_ctrl_c_ends_a_program_that_waits_for_what_it_submitted(
-    clients: Clients, tmp_path: Path
+    clients: Clients, tmp_path: Path, ledger: Ledger
 ) -> None:
     client = clients.start(
         """
         import sys, wrens
-        from ledger import hold
+        from ledger import Ledger, hold
+        held = Ledger(sys.argv[2]).noted(hold)
         ex = wrens.Executor(store=sys.argv[1], max_workers=2)
-        named = ex.options(name="left", packing=wrens.Packing(size=1)).map_async(hold, [30.0] * 3)
-        future = ex.submit(hold)
+        named = ex.options(name="left", packing=wrens.Packing(size=1)).map_async(held, [30.0] * 3)
+        future = ex.submit(held, 30)
         print("ready")
         future.result()
         """,
         tmp_path / "store",
+        ledger.path,
         WRENS_PROGRESS="1",
     )
     client.says("ready")
-    until(lambda: len(clients.workers()) == 2)
+    until(lambda: len(ledger.lines()) == 2)
     client.interrupt()
     until(lambda: "the program ends when 4 tasks have ended" in client.err)
     before = client.err
@@ -431,6 +438,7 @@ def test_sys_exit_ends_a_program(clients: Clients, tmp_path: Path) -> None:
     assert client.wait() == 5
 
 
+@pytest.mark.this_computer("elsewhere they finish what they have begun")
 def test_workers_of_a_killed_program_leave_by_themselves(clients: Clients, tmp_path: Path) -> None:
     client = clients.start(
         """

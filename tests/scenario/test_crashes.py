@@ -202,17 +202,16 @@ def test_a_task_past_its_timeout_fails_alone_in_bounded_time(ex: wrens.Executor)
 
 
 @pytest.mark.parametrize("size", [None, 1, 10])
+@pytest.mark.usefixtures("impatient")
 def test_a_task_that_lets_no_thread_run_is_ended_at_the_deadline_of_its_attempt(
-    ex: wrens.Executor, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, size: int | None
+    ex: wrens.Executor, ledger: Ledger, size: int | None
 ) -> None:
-    monkeypatch.setattr(deadlines, "START_S", 1.0)
-    monkeypatch.setattr(deadlines, "GRACE_S", 0.5)
     watch = Stopwatch()
     patient = ex.options(timeout=0.3, packing=wrens.Packing(size=size))
     error = failure_of(patient.map_async(fate(hangs_in_c, ledger), range(10)), 10)
     assert isinstance(error, TaskTimeout)
     assert ledger.counts()[str(BAD)] == 1
-    assert watch.seconds < 2 * (1.0 + 0.5 + 10 * 0.3) + 5.0
+    assert watch.seconds < 2 * (deadlines.START_S + deadlines.GRACE_S + 10 * 0.3) + 5.0
 
 
 def test_a_timeout_shows_where_the_task_was(ex: wrens.Executor) -> None:

@@ -14,15 +14,18 @@ import pytest
 from account import Account, account
 from typer.testing import CliRunner
 
+import wrens
 from wrens.backends.aws_lambda import permissions
 from wrens.backends.aws_lambda.naming import Place, default_function
 from wrens.cli.app import app
-from wrens.errors import BackendError
+from wrens.clock import SystemClock
+from wrens.errors import BackendError, StoreDenied
 
 STORE = "s3://lab/jobs"
 FUNCTION = default_function()
 PLACE = Place("us-east-1", "000000000000", FUNCTION, "lab", "jobs")
 USER = permissions.document(permissions.user(PLACE))
+KEY, OTHER_KEY = 64 * "a", 64 * "b"
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -37,7 +40,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 def run(words: list[str], environment: dict[str, str], code: int = 0) -> str:
     clean = {name: None for name in os.environ if name.startswith(("AWS_", "WRENS_"))}
-    done = CliRunner().invoke(app, words, env={**clean, "AWS_EC2_METADATA_DISABLED": "true", **environment})
+    done = CliRunner().invoke(
+        app,
+        words,
+        env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "WRENS_SIGNING_KEY": KEY, **environment},
+    )
     assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
     return done.stdout
 
@@ -68,7 +75,8 @@ def test_all_is_well_for_somebody_who_may_just_run_jobs(made: Account):
     for action in permissions.user(PLACE)[0].actions:
         assert f"✓ {action} " in said
     assert "✓ store: create only once" in said
-    assert made.contents()["buckets"] == {"lab": []}, "everything that was tried with is gone"
+    # The probe stays, as it does after every job; everything else that was tried with is gone.
+    assert made.contents()["buckets"] == {"lab": ["jobs/probe"]}
 
 
 @pytest.mark.parametrize(
@@ -96,9 +104,9 @@ def test_a_missing_permission_is_named_with_what_to_allow(made: Account, action:
 @pytest.mark.parametrize(
     ("action", "what"),
     [
-        ("s3:ListBucket", "store"),
-        ("s3:PutObject", "store: write"),
-        ("s3:GetObject", "store: read"),
+        ("s3:ListBucket", "store: list"),
+        ("s3:PutObject", "store"),
+        ("s3:GetObject", "store"),
         ("s3:DeleteObject", "store: delete"),
     ],
 )
@@ -120,6 +128,26 @@ def test_a_role_that_lacks_a_permission_fails_the_role_and_names_it(made: Accoun
         assert list(found) == ["role"]
         assert "is not what workers need for s3://lab/jobs: WriteJobs" in found["role"]
         assert f"→ wrens deploy aws --store {STORE} --region us-east-1" in found["role"]
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName="wrens-worker", PolicyDocument=json.dumps(policy))
+
+
+def test_a_role_that_lacks_a_permission_stops_a_job_at_once(made: Account, monkeypatch: pytest.MonkeyPatch):
+    iam = made.client("iam")
+    role = f"{FUNCTION}-us-east-1"
+    policy = iam.get_role_policy(RoleName=role, PolicyName="wrens-worker")["PolicyDocument"]
+    less = {**policy, "Statement": [one for one in policy["Statement"] if one["Sid"] != "WriteJobs"]}
+    iam.put_role_policy(RoleName=role, PolicyName="wrens-worker", PolicyDocument=json.dumps(less))
+    for name, value in {**made.environment, "WRENS_SIGNING_KEY": KEY}.items():
+        monkeypatch.setenv(name, value)
+    try:
+        clock = SystemClock()
+        began = clock.now()
+        with wrens.Executor("lambda", store=STORE) as ex, pytest.raises(StoreDenied) as caught:
+            ex.submit(abs, -1).result(60)
+        assert "put jobs/" in str(caught.value)
+        assert "left as they are" in caught.value.__notes__[0]
+        assert clock.now() - began < 30
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="wrens-worker", PolicyDocument=json.dumps(policy))
 
@@ -174,16 +202,16 @@ def test_a_function_that_is_not_there(made: Account):
 def test_a_function_of_another_version_and_key(made: Account):
     functions = made.client("lambda")
     before = functions.get_function_configuration(FunctionName=FUNCTION)["Environment"]
-    other = {"WRENS_VERSION": "0.0.9", "WRENS_PYTHON": "3.9", "WRENS_SIGNING_KEY": "theirs"}
+    other = {"WRENS_VERSION": "0.0.9", "WRENS_PYTHON": "3.9", "WRENS_SIGNING_KEY": OTHER_KEY}
     functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": other})
     try:
-        said = doctor({**made.environment, "WRENS_SIGNING_KEY": "mine"})
+        said = doctor(made.environment)
         found = failures(said)
         assert "0.0.9 there" in found["wrens"]
         assert "3.9 there" in found["Python"]
         assert "signing key" in found
-        assert "theirs" not in said
-        assert "mine" not in said
+        assert KEY not in said
+        assert OTHER_KEY not in said
     finally:
         functions.update_function_configuration(FunctionName=FUNCTION, Environment=before)
         functions.get_waiter("function_updated_v2").wait(FunctionName=FUNCTION, WaiterConfig={"Delay": 1})
@@ -211,7 +239,11 @@ def test_a_task_that_fails_is_told_as_it_is(made: Account, monkeypatch: pytest.M
 
 
 def test_who_may_not_deploy_is_told_what_is_missing(made: Account):
-    done = CliRunner().invoke(app, ["deploy", "aws", "--store", STORE], env=made.person("nobody", USER))
+    done = CliRunner().invoke(
+        app,
+        ["deploy", "aws", "--store", STORE],
+        env={**made.person("nobody", USER), "WRENS_SIGNING_KEY": KEY},
+    )
     assert done.exit_code == 2
     assert "iam:GetRole was refused: AccessDenied" in done.output
     assert "--print-policies" in done.output

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random  # noqa: TID251 - from a seed
 from pathlib import Path
 
 import pytest
-from chaos import CLIENT, Work, check, kill_some, workers_of
+from chaos import CLIENT, Work, all_workers, check, kill_some
 from clients import Clients
 from ledger import Ledger, doze
 
@@ -21,8 +20,7 @@ def test_thirty_kills_of_workers_during_two_thousand_tasks(tmp_path: Path, ledge
     with wrens.Executor(store=tmp_path / "store", max_workers=2) as ex:
         view = ex.options(name="job", retry=wrens.Retry(lost=100))
         job = view.map_async(Work(ledger, 0.003), range(2000))
-        mine = lambda: workers_of(os.getpid())  # noqa: E731
-        for _ in kill_some(mine, kills=30, seed=seed, pause_s=0.15):
+        for _ in kill_some(all_workers, kills=30, seed=seed, pause_s=0.15):
             if job.done():
                 break
         assert job.results(60) == [x * x for x in range(2000)]
@@ -37,7 +35,7 @@ def test_kills_with_tiny_batches_and_copies(tmp_path: Path, ledger: Ledger) -> N
             name="job", retry=wrens.Retry(lost=100), packing=wrens.Packing(size=3), backup=wrens.Backup()
         )
         job = view.map_async(Work(ledger, 0.01), range(300))
-        for _ in kill_some(lambda: workers_of(os.getpid()), kills=12, seed=5, pause_s=0.12):
+        for _ in kill_some(all_workers, kills=12, seed=5, pause_s=0.12):
             if job.done():
                 break
         assert job.results(60) == [x * x for x in range(300)]

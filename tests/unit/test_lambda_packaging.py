@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -49,6 +50,33 @@ def test_two_builds_are_equal_byte_for_byte(package: packaging.Package):
     assert packaging.build(wrens.__version__, MACHINE).data == package.data
 
 
+def test_another_process_builds_the_same(package: packaging.Package):
+    program = (
+        "from wrens.backends.aws_lambda import packaging; import asyncio, json, hashlib;"
+        f"print(packaging.build({wrens.__version__!r}, {MACHINE!r}).sha256)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(HOUSE.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == package.sha256
+
+
+def test_python_takes_the_bytecode_that_is_there(unpacked: Path, bare: Path):
+    """And so compiles nothing, which would be most of a cold start."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(unpacked)!r}); import wrens.worker.attempt, wrens.store.cloud"
+    )
+    done = subprocess.run([bare, "-I", "-v", "-B", "-c", program], capture_output=True, text=True, check=True)
+    matched = re.findall(rf"matches {re.escape(str(unpacked))}/(\S+)", done.stderr)
+    assert "wrens/worker/attempt.py" in matched
+    loaded = re.findall(rf"code object from '{re.escape(str(unpacked))}/([^']+)'", done.stderr)
+    assert [name for name in loaded if name.endswith(".py")] == []
+
+
 def test_an_archive_tells_nothing_of_where_and_when_it_was_made(package: packaging.Package):
     with zipfile.ZipFile(io.BytesIO(package.data)) as archive:
         entries = archive.infolist()
@@ -57,7 +85,7 @@ def test_an_archive_tells_nothing_of_where_and_when_it_was_made(package: packagi
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
     assert {oct(entry.external_attr >> 16) for entry in entries} == {"0o100644", "0o100755"}
     assert {entry.create_system for entry in entries} == {3}
-    assert not [name for name in names if name.endswith(".pyc") or "RECORD" in name or "direct_url" in name]
+    assert not [name for name in names if "RECORD" in name or "direct_url" in name]
 
 
 def test_it_holds_what_a_worker_needs_and_nothing_of_the_command(package: packaging.Package):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -79,7 +80,7 @@ class Project:
     def client(self, script: str, **environ: str) -> list[str]:
         """Run a script in the project; return what it sent."""
         (self.home / "main.py").write_text(CLIENT + script + "\nprint(*order, sep='\\n')\n")
-        path = os.pathsep.join(filter(None, [SOURCE, environ.pop("PYTHONPATH", "")]))
+        path = os.pathsep.join(filter(None, [environ.pop("PYTHONPATH", ""), SOURCE]))
         done = subprocess.run(
             [sys.executable, "main.py"],
             cwd=self.home,
@@ -203,6 +204,29 @@ def test_an_editable_checkout(project: Project) -> None:
     project.file("checkout/src/tool/core.py", "def f(): return __name__")
     printed = project.run("import tool; send(tool.f)", PYTHONPATH=str(project.home / "checkout" / "src"))
     assert printed == ["tool.core"]
+
+
+def test_what_every_worker_has_is_not_sent_from_beside_the_code_of_a_function(project: Project) -> None:
+    for name in ("wrens", "msgspec", "cloudpickle"):
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.origin is not None
+        (project.home / "task").mkdir(exist_ok=True)
+        (project.home / "task" / name).symlink_to(Path(found.origin).parent)
+    project.file("work.py", "import cloudpickle, msgspec, wrens\ndef f(): return msgspec.__name__")
+    script = """
+import cloudpickle, sys, work
+assert Path(cloudpickle.__file__).parts[-3] == "task", cloudpickle.__file__
+send(work.f)
+# As where a worker has been sent a copy, which would be found first now.
+Path("cloudpickle").mkdir()
+for name in "__init__.py", "cloudpickle.py":
+    Path("cloudpickle", name).write_text("")
+sys.path.insert(0, str(Path.cwd()))
+send(lambda: work.f())
+"""
+    assert project.run(script, PYTHONPATH=str(project.home / "task")) == ["msgspec", "msgspec"]
+    assert project.files() == ["work.py"]
 
 
 def test_a_namespace_package_of_which_one_part_is_the_users(project: Project) -> None:

@@ -12,9 +12,11 @@ attempts have given no sign of life for too long; two listings for each job tell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from wrens.backends.base import Committed, Lost, Notice
 from wrens.errors import BadSignature, ObjectMissing, StoreError, WrensError
@@ -26,7 +28,10 @@ SILENT_S = 35.0
 """How long an attempt may give no sign of life; a worker gives one every 10 s."""
 CHECK_S = 15.0
 """How often the sign of life of an attempt that takes long is read."""
-READERS = 16
+THREADS = 16
+"""How many small objects are read or written at a time."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +66,7 @@ class StoreWatch:
         self._open = open_store
         self._stores: dict[str, Store] = {}
         self._awaited: list[Awaited] = []
-        self._readers: ThreadPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
 
     @property
     def attempts(self) -> list[Awaited]:
@@ -150,17 +155,23 @@ class StoreWatch:
             return []
         for one in late:
             one.check_at = now + CHECK_S
-        for one, beat in zip(late, self._read(late), strict=True):
+        for one, beat in zip(late, self._together(self._beat, late), strict=True):
             if beat > one.beat:
                 one.beat, one.since = beat, now
-        return [one for one in late if now - one.since >= SILENT_S]
+        return [one for one in late if self.is_silent(one, now)]
 
-    def _read(self, late: list[Awaited]) -> Iterator[float]:
-        if len(late) == 1:
-            return map(self._beat, late)
-        if self._readers is None:
-            self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wrens-signs")
-        return self._readers.map(self._beat, late)
+    @staticmethod
+    def is_silent(one: Awaited, now: float) -> bool:
+        """Whether this attempt has given no sign of life for too long."""
+        return now - one.since >= SILENT_S
+
+    def _together(self, do: Callable[[Awaited], T], attempts: Sequence[Awaited]) -> Iterator[T]:
+        """Do something for each of these, several at a time."""
+        if len(attempts) < 2:
+            return map(do, attempts)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wrens-watch")
+        return self._threads.map(do, attempts)
 
     def _beat(self, one: Awaited) -> float:
         """Return when an attempt last gave a sign of life, by its worker's clock; zero for never."""
@@ -177,14 +188,15 @@ class StoreWatch:
 
     def ask_to_stop(self, attempts: Iterable[Awaited]) -> None:
         """Leave word for the hosts of these attempts that they shall end them."""
-        for one in attempts:
-            key = keys.evidence(one.job, one.attempt, "cancel")
-            try:
-                self.store(one.store).put(key, b"", mode="replace")
-            except StoreError:
-                continue  # then it runs to its end, and comes too late
+        for _ in self._together(self._ask_to_stop, list(attempts)):
+            pass
+
+    def _ask_to_stop(self, one: Awaited) -> None:
+        # Where it cannot be written the attempt runs to its end, and comes too late.
+        with contextlib.suppress(StoreError):
+            self.store(one.store).put(keys.evidence(one.job, one.attempt, "cancel"), b"", mode="replace")
 
     def close(self) -> None:
         """Free the threads."""
-        if self._readers is not None:
-            self._readers.shutdown(wait=False, cancel_futures=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,7 @@ import typer
 
 from wrens.cli.screen import as_json, data, note
 from wrens.errors import BadOption, ServiceError
+from wrens.store.signing_keys import signing_key
 from wrens.version import __version__
 from wrens.wire.records import VERSION as RECORDS
 
@@ -37,6 +38,33 @@ NameOption = Annotated[
 RegionOption = Annotated[
     str | None, typer.Option("--region", help="AWS's region; by default that of AWS's own tools.")
 ]
+MemoryOption = Annotated[
+    int | None, typer.Option("--memory", help="MB of each worker; 1769 when it is made: one processor.")
+]
+TimeoutOption = Annotated[
+    int | None, typer.Option("--timeout", help="Seconds that a worker may run; 900 when it is made.")
+]
+EphemeralOption = Annotated[
+    int | None, typer.Option("--ephemeral", help="MB of disk of each worker; 512 when it is made.")
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option("--concurrency", help="Workers at most, reserved for this; 0: no such limit."),
+]
+ArchOption = Annotated[str | None, typer.Option("--arch", help="x86_64 or arm64; x86_64 when it is made.")]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", help="URI of a container image to use instead of a zip.")
+]
+ContextOption = Annotated[
+    Path | None,
+    typer.Option("--image-context", help="Only write what such an image is built from to this directory."),
+]
+PoliciesOption = Annotated[
+    bool, typer.Option("--print-policies", help="Only print who has to be allowed what, as JSON.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done, and print the policies.")
+]
 PLACEHOLDER = "123456789012"
 """Stands for the account in policies that are printed without credentials."""
 
@@ -55,38 +83,16 @@ def _undeploy() -> None:
 def deploy_aws(
     store: StoreOption = None,
     name: NameOption = "",
-    memory: Annotated[
-        int | None, typer.Option("--memory", help="MB of each worker; 1769 when it is made: one processor.")
-    ] = None,
-    timeout: Annotated[
-        int | None, typer.Option("--timeout", help="Seconds that a worker may run; 900 when it is made.")
-    ] = None,
-    ephemeral: Annotated[
-        int | None, typer.Option("--ephemeral", help="MB of disk of each worker; 512 when it is made.")
-    ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option("--concurrency", help="Workers at most, reserved for this; 0: no such limit."),
-    ] = None,
-    arch: Annotated[
-        str | None, typer.Option("--arch", help="x86_64 or arm64; x86_64 when it is made.")
-    ] = None,
-    image: Annotated[
-        str | None, typer.Option("--image", help="URI of a container image to use instead of a zip.")
-    ] = None,
-    image_context: Annotated[
-        Path | None,
-        typer.Option(
-            "--image-context", help="Only write what such an image is built from to this directory."
-        ),
-    ] = None,
+    memory: MemoryOption = None,
+    timeout: TimeoutOption = None,
+    ephemeral: EphemeralOption = None,
+    concurrency: ConcurrencyOption = None,
+    arch: ArchOption = None,
+    image: ImageOption = None,
+    image_context: ContextOption = None,
     region: RegionOption = None,
-    print_policies: Annotated[
-        bool, typer.Option("--print-policies", help="Only print who has to be allowed what, as JSON.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done, and print the policies.")
-    ] = False,
+    print_policies: PoliciesOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Put workers on AWS Lambda, or bring them up to date: bucket, role, logs, function."""
     if image_context is not None:
@@ -183,7 +189,6 @@ def _wish(place: Place, found: Found, arch: str, image: str | None) -> Wish:
     from wrens.backends.aws_lambda import packaging, permissions
     from wrens.backends.aws_lambda.deploying import Wish
     from wrens.backends.aws_lambda.naming import (
-        KEY_VARIABLE,
         PYTHON_VARIABLE,
         VERSION_VARIABLE,
         python_version,
@@ -201,7 +206,7 @@ def _wish(place: Place, found: Found, arch: str, image: str | None) -> Wish:
         versions={} if image else {VERSION_VARIABLE: __version__, PYTHON_VARIABLE: python_version()},
         runtime="" if image else runtime(),
         arch=arch,
-        signing_key=os.environ.get(KEY_VARIABLE),
+        signing_key=signing_key().export(),
     )
 
 

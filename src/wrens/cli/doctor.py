@@ -18,7 +18,7 @@ import typer
 
 from wrens import Executor
 from wrens.backends.aws_lambda.checking import FAILED, PASSED, SKIPPED, Check
-from wrens.backends.aws_lambda.naming import FUNCTION_VARIABLE, KEY_VARIABLE, chosen_function, python_version
+from wrens.backends.aws_lambda.naming import FUNCTION_VARIABLE, chosen_function, python_version
 from wrens.backends.registry import available
 from wrens.cli.screen import checks as print_checks
 from wrens.cli.screen import data
@@ -28,6 +28,7 @@ from wrens.errors import BadEnvironment, BadOption, StoreDenied, StoreError, Wre
 from wrens.report import texts
 from wrens.store import default_store_url, open_store
 from wrens.store.checking import try_verbs
+from wrens.store.signing_keys import signing_key
 from wrens.version import __version__
 
 BACKENDS = ("lambda", "local")
@@ -95,7 +96,7 @@ def _lambda(url: str, function: str, region: str | None) -> Iterator[Check]:
         denied = (
             f"{checking.policies_command(place)}   prints what to allow: UseTheStore, ListTheStore of 'user'"
         )
-        client = checking.Client(__version__, os.environ.get(KEY_VARIABLE))
+        client = checking.Client(__version__, signing_key())
         for check in chain(_store(url, mend, denied), checking.function(aws, place, client)):
             well = well and check.outcome != FAILED
             yield check

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from wrens.cli.costs import cost_facts, show_cost
 from wrens.cli.screen import as_json, data, note, table
 from wrens.clock import SystemClock
 from wrens.core import reading
@@ -25,7 +26,9 @@ from wrens.errors import (
     UnknownJob,
     VersionMismatch,
 )
+from wrens.plan import prices
 from wrens.report import failures, texts
+from wrens.report.cost import bill, spending
 from wrens.report.summary import Summary, summarize
 from wrens.store import default_store_url, open_store
 from wrens.store.port import Store
@@ -80,6 +83,8 @@ def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) 
     """Show what the store knows of one job."""
     opened = store_at(store)
     summary = summarize(opened, job)
+    spent = spending(opened, summary)
+    costs = bill(spent, prices.current())
     now = SystemClock().wall()
     if json:
         used = summary.used()
@@ -95,11 +100,13 @@ def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) 
                 "retried": summary.retried,
                 "used": {name: getattr(used, name) for name in used.__slots__},
                 "slowest": [_attempt_facts(verdict) for verdict in summary.slowest()],
+                "cost": cost_facts(spent, costs),
             }
         )
         return
     _show_manifest(summary, now)
     _show_used(summary)
+    show_cost(spent, costs)
     show_failures(summary)
     if summary.losses:
         data(f"\nlost attempts: {len(summary.losses)}")

@@ -52,6 +52,7 @@ class Machine:
 
     >>> from wrens.core.batches import Source
     >>> from wrens.core.policy import Packing
+    >>> from wrens.wire.records import Policy
     >>> machine = Machine(capacity=1, driver="d", launch_s=0.001)
     >>> rules = Rules(policy=Policy(), packing=Packing())
     >>> source = Source(function="f", call="one", page=0, offset=0, length=0, origin=0)

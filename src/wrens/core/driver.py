@@ -261,11 +261,7 @@ class Driver(Loop):
 
     def _invocation(self, launch: Launch) -> Invocation:
         batch, source = launch.batch, launch.batch.source
-        self.signs.tell(
-            lambda at: events.AttemptLaunched(
-                batch.job, batch.name, launch.attempt, batch.start, batch.count, launch.backup, at
-            )
-        )
+        self.signs.launched(launch)
         return Invocation(
             v=VERSION,
             store=self.store.url,
@@ -369,7 +365,7 @@ class Driver(Loop):
             return
         self._shared.discard(job.id)
         p = job.progress
-        self.signs.tell(lambda at: events.JobEnded(job.id, p.ok, p.failed + p.cancelled, at))
+        self.signs.ended(job.id, p.ok, p.failed + p.cancelled)
 
     # --- what becomes due by itself ---
 

@@ -83,6 +83,7 @@ class Session(Driving):
         self.driver.untidy = lambda: len(self._trash)
         self.driver.tidy = self._tidy
         self.driver.on_exit = self._clean_up
+        self.driver.signs.accounts.kept = lambda job_id: self._made.get(job_id, False)
         self.driver.more_may_come = lambda: any(not feed.over.is_set() for feed in self._feeders)
         self.on_closed: Callable[[], None] = lambda: None
         self.closing = False
@@ -402,6 +403,7 @@ class Session(Driving):
             self._trash.append(job_id)
 
     def _clean_up(self) -> None:
+        self.driver.signs.accounts.close(job_id for job_id, keep in self._made.items() if keep)
         self.driver.signs.remove()
         with self._lock:
             queues = list(self._queues.values())
@@ -425,6 +427,7 @@ class Session(Driving):
         with contextlib.suppress(StoreError):
             self.store.delete([key for key in self.store.list(keys.job(job_id)) if key != manifest])
             self.store.delete([manifest])
+        self.driver.signs.accounts.forget(job_id)
 
 
 class _Bound:

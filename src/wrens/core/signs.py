@@ -3,6 +3,7 @@
     drivers/<id>                                  it is alive, and may rely on what it stored before
     jobs/<job>/attempts/driver.<id>/heartbeat     it is alive and drives this job
     jobs/<job>/attempts/<attempt>/loss            what is known of an attempt that was lost
+    jobs/<job>/attempts/driver.<id>/account       what it has asked for this job, see core.accounts
 
 All of it is evidence, for people, for those who attach and for those who clean up; no result depends on it, so
 a store that refuses it is ignored. Decides how often and what, not what follows from it.
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from wrens import events
 from wrens.clock import Clock
-from wrens.core.batches import Batch
+from wrens.core.accounts import Accounts
+from wrens.core.batches import Batch, Launch
 from wrens.errors import StoreError
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
@@ -45,6 +47,7 @@ class Signs:
         self._store = store
         self._id = driver_id
         self._clock = clock
+        self.accounts = Accounts(store, driver_id, clock)
         self._open: set[str] = set()
         self._left = False
         self.due_at = clock.now()
@@ -78,6 +81,21 @@ class Signs:
         if self._left:
             with contextlib.suppress(StoreError):
                 self._store.delete([keys.driver(self._id)])
+
+    def launched(self, launch: Launch) -> None:
+        """Count and tell of an attempt that is given to the backend."""
+        batch = launch.batch
+        self.accounts.launched(batch.job)
+        self.tell(
+            lambda at: events.AttemptLaunched(
+                batch.job, batch.name, launch.attempt, batch.start, batch.count, launch.backup, at
+            )
+        )
+
+    def ended(self, job_id: str, ok: int, failed: int) -> None:
+        """Tell of the end of a job, and leave what it has asked for."""
+        self.accounts.ended(job_id)
+        self.tell(lambda at: events.JobEnded(job_id, ok, failed, at))
 
     def lost(self, job_id: str, attempt: str, loss: Loss) -> None:
         """Keep and tell what is known of a lost attempt."""

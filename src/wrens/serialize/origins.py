@@ -1,6 +1,7 @@
 """Where a module comes from, and so how code of it travels.
 
-    INSTALLED   the standard library, installed packages and wrens itself: by name, the worker has them
+    INSTALLED   the standard library, installed packages, wrens itself and what it needs: by name, the worker
+                has them
     USER        files of the user (scripts beside, checkouts, editable installs): by name, and shipped
     VALUE       no worker could import it under its name: its functions and classes travel by value
 
@@ -29,6 +30,10 @@ class Origin(Enum):
     INSTALLED = "installed"
     USER = "user"
     VALUE = "value"
+
+
+WORKER_HAS = frozenset({"wrens", "cloudpickle", "msgspec", "obstore", "typing_extensions"})
+"""wrens and what it needs: every worker has them, also where they lie beside the code of a function in a cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ def _origin(name: str, module: ModuleType | None) -> Origin:
     top = name.partition(".")[0]
     if name in ("__main__", "__mp_main__"):
         return Origin.VALUE
-    if module is None or top == "wrens" or top in sys.builtin_module_names:
+    if module is None or top in WORKER_HAS or top in sys.builtin_module_names:
         return Origin.INSTALLED  # not imported: cloudpickle sees for itself that it cannot go by name
     file = getattr(module, "__file__", None)
     spec = getattr(module, "__spec__", None)
@@ -166,7 +171,7 @@ def _same(found: ModuleSpec, file: str | None, portions: list[str]) -> bool:
 
 def _place(top: str) -> Place | None:
     """Find the files of a top-level module, if it is the user's."""
-    if top in sys.builtin_module_names or top in ("wrens", "__main__"):
+    if top in sys.builtin_module_names or top in WORKER_HAS or top == "__main__":
         return None
     spec = _find_one(top, None)
     if spec is None or spec.origin in ("built-in", "frozen"):

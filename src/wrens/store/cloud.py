@@ -29,6 +29,7 @@ from wrens.errors import (
     StoreUnavailable,
 )
 from wrens.store.failures import first_line, translate
+from wrens.store.meters import Meter, Verb, meter_at
 from wrens.store.naming import as_buffers, check_key, check_prefix, check_range, pieces, total
 from wrens.store.port import Buffer, Mode
 from wrens.store.readback import same_object
@@ -51,6 +52,9 @@ _JOIN = 256 * 1024
 """Below this size buffers are joined: copying them is cheaper than handing them over one by one."""
 _PAGE = 1000
 """Keys of one listing or deletion request, as the services have it."""
+
+_STEPS = 2
+"""Requests that begin and complete what travels in parts."""
 
 LARGE = 64 * 2**20
 """From this size on an object travels to S3 in parts. In one request it would be sent anew as a whole after every
@@ -101,7 +105,13 @@ class CloudStore:
         self._large = large
         self._part = part
         self._copies = False
+        self._meter: Meter | None = meter_at(url) if repeats else None
         self.url = url
+
+    def _count(self, verb: Verb, key: str, nbytes: int = 0, *, times: int = 1) -> None:
+        """Note requests before they are made, so that those which fail are counted too."""
+        if self._meter is not None:
+            self._meter.count(verb, key, nbytes, times=times)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
         """Store an object, given as one buffer or as several that are joined.
@@ -117,7 +127,9 @@ class CloudStore:
         if self._steps is not None and total(buffers) >= self._large:
             self._put_large(key, buffers, mode, self._steps)
             return
-        small = len(buffers) < 2 or total(buffers) < _JOIN
+        size = total(buffers)
+        small = len(buffers) < 2 or size < _JOIN
+        self._count("put", key, size)
         try:
             obstore.put(
                 self._inner,
@@ -158,6 +170,7 @@ class CloudStore:
         if mode == "if_absent":
             self._prove_copies(key, steps)
         at = key if mode == "replace" else keys.upload(keys.new_id())
+        self._count("put", key, size, times=_STEPS + -(-size // self._part))
         try:
             obstore.put(
                 steps,
@@ -171,6 +184,8 @@ class CloudStore:
             raise translate(error, "put", key, self.url) from error
         if mode == "replace":
             return
+        self._count("put", key, times=_STEPS + 1)
+        self._count("delete", key)
         try:
             obstore.copy(steps, at, key, overwrite=False)
         except _FAILURES as error:
@@ -193,6 +208,7 @@ class CloudStore:
             NoPutIfAbsent: if it was replaced.
         """
         for _ in range(0 if self._copies else 2):
+            self._count("put", keys.PROBE, times=_STEPS + 1)
             try:
                 obstore.copy(steps, keys.PROBE, keys.PROBE, overwrite=False)
             except _FAILURES as error:
@@ -225,16 +241,20 @@ class CloudStore:
             options["range"] = (start, start + length)
         elif start:
             options["range"] = {"offset": start}
+        self._count("get", key)
         try:
-            return memoryview(obstore.get(self._inner, key, options=options).bytes())
+            found = memoryview(obstore.get(self._inner, key, options=options).bytes())
         except _FAILURES as error:
             failure = self._not_read(key, error)
             missing = isinstance(failure, (ObjectMissing, StoreUnavailable))
             if not missing and options and start >= self._size(key):
                 return memoryview(b"")  # services call a start past the end an error
             raise failure from error
+        self._count("get", key, found.nbytes, times=0)
+        return found
 
     def _size(self, key: str) -> int:
+        self._count("get", key)
         try:
             return obstore.head(self._inner, key)["size"]
         except _FAILURES as error:
@@ -262,9 +282,13 @@ class CloudStore:
         return self._pages(prefix, after)
 
     def _pages(self, prefix: str, after: str) -> Iterator[str]:
+        self._count("list", prefix)
         try:
             # A listing begins where ``after`` ends, but a service may take it for a hint only.
-            for page in obstore.list(self._inner, prefix or None, offset=after or None, chunk_size=_PAGE):
+            found = obstore.list(self._inner, prefix or None, offset=after or None, chunk_size=_PAGE)
+            for number, page in enumerate(found):
+                if number:
+                    self._count("list", prefix)
                 for entry in page:
                     if entry["path"] > after:
                         yield entry["path"]
@@ -275,6 +299,7 @@ class CloudStore:
         """Remove objects, up to 1000 with one request; missing ones are ignored."""
         rest = iter(keys)
         while batch := [check_key(key) for key in islice(rest, _PAGE)]:
+            self._count("delete", batch[0])
             try:
                 obstore.delete(self._inner, batch)
             except FileNotFoundError:
@@ -285,6 +310,7 @@ class CloudStore:
     def _delete_each(self, keys: Sequence[str]) -> None:
         """Remove one by one: a service that calls a missing object an error does not say which it was."""
         for key in keys:
+            self._count("delete", key)
             try:
                 obstore.delete(self._inner, key)
             except FileNotFoundError:

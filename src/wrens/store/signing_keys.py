@@ -76,7 +76,7 @@ def signing_key(*, make: bool = True) -> SigningKey:
     """
     text = os.environ.get(VARIABLE)
     if text:
-        return _decoded(text, f"the variable {VARIABLE}")
+        return decoded(text, f"the variable {VARIABLE}")
     path = key_file()
     try:
         return _read(path)
@@ -133,10 +133,19 @@ def _read(path: Path) -> SigningKey:
             f"If nobody has read it: chmod 600 {path}. Else delete it, and a new one is made; what was signed with "
             "the old one is refused then.",
         )
-    return _decoded(text, str(path))
+    return decoded(text, str(path))
 
 
-def _decoded(text: str, place: str) -> SigningKey:
+def decoded(text: str, place: str) -> SigningKey:
+    """Return the key that a text is.
+
+    Args:
+        text: 64 hexadecimal digits.
+        place: Where it was found.
+
+    Raises:
+        BadSigningKey: if it is something else.
+    """
     text = text.strip()
     if not _HEX.fullmatch(text):
         # Without the text: it may be nearly the key.

@@ -7,7 +7,8 @@
     jobs/<job>/manifest                  who made the job, with which options and versions
     jobs/<job>/pages/<n>                 a table of batches and their packed inputs
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
-    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss; cancel, a word for the worker's host
+    jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss, wasted; cancel, a word for the worker's host
+    jobs/<job>/attempts/driver.<id>/…    evidence: heartbeat, account
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
@@ -205,6 +206,11 @@ def attempts(job_id: str) -> str:
 def evidence(job_id: str, attempt: str, what: str) -> str:
     """Key of one piece of evidence; ``attempt`` is ``<batch>.<k>``."""
     return f"jobs/{job_id}/attempts/{attempt}/{what}"
+
+
+def account(job_id: str, driver_id: str) -> str:
+    """Key of what a driver has asked for a job."""
+    return evidence(job_id, f"driver.{driver_id}", "account")
 
 
 def batch(number: int) -> str:

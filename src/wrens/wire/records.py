@@ -166,6 +166,51 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
 
+class Requests(Struct, frozen=True, omit_defaults=True):
+    """Requests to a store by class, and the bytes that came from it and went to it.
+
+    ``puts`` are PUT, COPY and POST requests, ``gets`` are GET and HEAD requests; tries that failed are among them.
+
+    >>> Requests(puts=2, bytes_written=10) + Requests(gets=1) - Requests(puts=1)
+    Requests(puts=1, gets=1, bytes_written=10)
+    """
+
+    puts: int = 0
+    gets: int = 0
+    lists: int = 0
+    deletes: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    def __add__(self, other: Requests) -> Requests:
+        """Return both together."""
+        return Requests(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+
+    def __sub__(self, other: Requests) -> Requests:
+        """Return what is left without the others."""
+        return Requests(*(getattr(self, name) - getattr(other, name) for name in self.__struct_fields__))
+
+    def __repr__(self) -> str:
+        """Show what there is."""
+        told = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return f"Requests({', '.join(f'{name}={value}' for name, value in told if value)})"
+
+
+class Metered(Struct, frozen=True, omit_defaults=True):
+    """By what a platform bills the invocation that runs an attempt; its worker's host tells.
+
+    ``since`` is from when on, in seconds since 1970. ``invocations`` is as how many the platform counts it.
+    ``requests`` are those that the host has made before the attempt; it makes one more GET each ``look_s``.
+    """
+
+    memory_mb: int
+    since: float
+    machine: str = ""
+    invocations: int = 1
+    look_s: float = 0.0
+    requests: Requests = Requests()
+
+
 class Usage(Struct, frozen=True, omit_defaults=True):
     """What an attempt used. Seconds, megabytes (10**6) and bytes; zero means not known."""
 
@@ -180,6 +225,17 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     bytes_written: int = 0
     task_s: tuple[float, ...] = ()
     """Duration of each task that was run, in order; empty when they are too short to be worth it."""
+    billed_s: float = 0.0
+    """Time that the platform bills, where it bills time; that after this was written is missing."""
+    billed_mb: int = 0
+    """The memory size by which it bills, in 2**20 bytes."""
+    machine: str = ""
+    """Of such a worker: ``x86_64`` or ``aarch64``."""
+    invocations: int = 0
+    """Invocations that it bills for this; what goes on in an invocation under another name has none."""
+    requests: Requests | None = None
+    """Requests to the store by this worker and its host, where they are counted: to a bucket, by another process
+    than the client's."""
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
@@ -247,6 +303,8 @@ class Invocation(Struct, frozen=True, omit_defaults=True):
     """That of the root batch's pack, where the store is signed."""
     environment: str = ""
     """Digest of the packages that must be importable before anything is unpickled, or empty."""
+    metered: Metered | None = None
+    """How the platform bills it; the worker's host adds this."""
     late_at: float | None = None
     """Seconds since 1970 from when on a first task is not begun without looking, as with ``look_first``."""
 
@@ -295,6 +353,25 @@ class Loss(Struct, frozen=True, omit_defaults=True):
     do not fit, no worker can be started."""
     started: bool = True
     """Whether a worker is known to have begun it; a loss before that is nobody's fault."""
+    billed_s: float = 0.0
+    """Time that the platform bills for it; zero where it bills none, or nobody knows. So are those that follow."""
+    billed_mb: int = 0
+    machine: str = ""
+    invocations: int = 0
+
+
+class Account(Struct, frozen=True, omit_defaults=True):
+    """What one driver has asked for a job. Stored as JSON; evidence, so it may be overwritten.
+
+    ``shared`` are requests that belong to no job, such as those for functions, since the driver wrote its last account.
+    ``launched`` counts the attempts that it gave to its backend.
+    """
+
+    driver: str
+    at: float
+    launched: int = 0
+    requests: Requests = Requests()
+    shared: Requests = Requests()
 
 
 class ResultRef(Struct, frozen=True):

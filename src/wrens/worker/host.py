@@ -16,8 +16,9 @@ from wrens.clock import Clock, SystemClock
 from wrens.errors import BadSignature, StoreUnavailable, WrensError
 from wrens.serialize import Loader
 from wrens.store import open_store
+from wrens.store.meters import is_metered, made_here
 from wrens.store.port import raw_range
-from wrens.wire.records import Failure
+from wrens.wire.records import Failure, Requests
 from wrens.worker import page as status
 from wrens.worker.talk import Notice
 
@@ -126,6 +127,10 @@ class Host:
         """Write to a store, counting the bytes."""
         self.store(url).put(key, buffers, mode=mode)
         self.traffic.written += sum(map(len, buffers))
+
+    def requests(self, url: str) -> Requests | None:
+        """Return what this process has asked of a store; ``None`` where that is not counted, or by the client."""
+        return made_here(url) if self.leave is not None and is_metered(url) else None
 
     def loader(self, url: str) -> Loader:
         """Return the loader that reads functions from this store and keeps them."""

@@ -24,9 +24,11 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from wrens.serialize import Pack
 from wrens.wire.handing_on import runs
-from wrens.wire.records import Child, Failure, Invocation, Refusal
+from wrens.wire.records import Child, Failure, Invocation, Metered, Refusal, Requests
 from wrens.worker.context import TaskContext
 from wrens.worker.host import Host
 
@@ -71,7 +73,10 @@ class Running:
         """Why there will be no verdict from here."""
         self.refused: Refusal | None = None
         """The error behind that, when one is known."""
+        self.metered: Metered | None = None
+        """By what the platform bills what is not in a verdict yet."""
         self.restart()
+        self.metered = invocation.metered
 
     def restart(self) -> None:
         """Begin to count anew what the attempt uses; for the child in which it goes on."""
@@ -79,6 +84,9 @@ class Running:
         self.setup_s = 0.0
         self.cpu_from = time.process_time()
         self.traffic_from = (self.host.traffic.read, self.host.traffic.written)
+        self.requests_from = self.host.requests(self.invocation.store)
+        if self.metered is not None:
+            self.metered = replace(self.metered, since=self.began_at, invocations=0, requests=Requests())
 
     def feed_with(self, tasks: list[Any]) -> None:
         """Give the inputs; from here on the watchdog may cut."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from itertools import pairwise
 
-from wrens.errors import AlreadyExists
+from wrens.errors import AlreadyExists, StoreError
 from wrens.serialize import describe_failure, pack
 from wrens.wire import envelope, keys
 from wrens.wire.envelope import Buffer
-from wrens.wire.records import VERSION, Child, Failure, Usage, Verdict
+from wrens.wire.records import VERSION, Child, Failure, Requests, Usage, Verdict
 from wrens.worker import page
 from wrens.worker.running import Running
 
@@ -44,8 +45,19 @@ def commit(
     try:
         run.host.put(run.invocation.store, key, _sealed(run, stop, children, failures))
     except AlreadyExists:
+        if run.metered is not None:
+            _leave_usage(run, stop)
         return False
     return True
+
+
+def _leave_usage(run: Running, stop: int) -> None:
+    """Leave what an attempt has used that came too late: it is billed like any other. Only evidence."""
+    key = keys.evidence(run.invocation.job, run.attempt, "wasted")
+    # With the verdict that was refused, and this.
+    with suppress(StoreError):
+        told = usage(run, stop, puts=1)
+        run.host.put(run.invocation.store, key, [envelope.to_json(told)], mode="replace")
 
 
 def _sealed(
@@ -77,11 +89,12 @@ def _sealed(
     return envelope.seal(verdict, packed.buffers)
 
 
-def usage(run: Running, stop: int, written: int = 0) -> Usage:
-    """Return what the attempt has used so far."""
-    clock, traffic = run.host.clock, run.host.traffic
+def usage(run: Running, stop: int, written: int = 0, puts: int = 1) -> Usage:
+    """Return what the attempt has used so far, and will have when it has made as many puts more."""
+    clock, traffic, metered = run.host.clock, run.host.traffic, run.metered
     stamps = run.stamps[run.first : stop + 1]
     timed = len(run.stamps) > stop
+    billed_s = max(0.0, clock.wall() - metered.since) if metered else 0.0
     return Usage(
         began_at=run.began_at,
         wall_s=clock.now() - run.began,
@@ -91,7 +104,24 @@ def usage(run: Running, stop: int, written: int = 0) -> Usage:
         bytes_read=traffic.read - run.traffic_from[0],
         bytes_written=traffic.written - run.traffic_from[1] + written,
         task_s=tuple(after - before for before, after in pairwise(stamps)) if timed else (),
+        billed_s=billed_s,
+        billed_mb=metered.memory_mb if metered else 0,
+        machine=metered.machine if metered else "",
+        invocations=metered.invocations if metered else 0,
+        requests=_requests(run, billed_s, Requests(puts=puts, bytes_written=written)),
     )
+
+
+def _requests(run: Running, billed_s: float, coming: Requests) -> Requests | None:
+    """Return the requests of the attempt, where they are counted, with those that its host has made for it."""
+    now, before, metered = run.host.requests(run.invocation.store), run.requests_from, run.metered
+    if now is None or before is None:
+        return None
+    found = now - before + coming
+    if metered is not None:
+        looks = int(billed_s / metered.look_s) if metered.look_s else 0
+        found = found + metered.requests + Requests(gets=looks)
+    return found
 
 
 def ranges(first: int, stop: int, without: AbstractSet[int], start: int = 0) -> tuple[tuple[int, int], ...]:

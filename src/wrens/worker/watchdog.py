@@ -203,7 +203,8 @@ class Watchdog:
         """Settle what is over, hand on everything else, and end the process.
 
         A task that was the first of its attempt and still did not end in time will hardly end in time elsewhere,
-        so this counts as a loss for it, and the second time as its failure; a later one just began too late.
+        so this counts as a loss for it. When it had most of the time itself, the second time is its failure; when
+        setting up took it, a worker that is warm by now may do better. A later task just began too late.
         """
         with run.lock:
             if run.phase == "running":
@@ -216,8 +217,9 @@ class Watchdog:
             children = self._rest_of(run, stop + busy)
             whole = busy and stop == run.first and code == EXIT_DEADLINE
             failures: list[tuple[int, Failure]] = []
-            if whole and invocation.losses:
-                failures = [(stop, self._out_of_time(run, invocation.start + stop))]
+            had_s = self._host.clock.now() - self._since
+            if whole and invocation.losses and 2 * had_s > self._host.clock.now() - run.began:
+                failures = [(stop, self._out_of_time(run, invocation.start + stop, had_s))]
             elif busy:
                 children.insert(
                     0, Child(invocation.start + stop, 1, invocation.tries, invocation.losses + whole)
@@ -228,9 +230,8 @@ class Watchdog:
                 run.lost = "the client is gone"
             self._depart(run, code)
 
-    def _out_of_time(self, run: Running, task: int) -> Failure:
-        """Say that a task has had all the time that the platform gives a worker."""
-        had_s = self._host.clock.now() - run.began
+    def _out_of_time(self, run: Running, task: int, had_s: float) -> Failure:
+        """Say that a task has had most of the time that the platform gives a worker."""
         where = blame.stack(self._host.main_thread)
         error = TaskTimeout(run.invocation.job, task, had_s, where, limit="worker's time on this platform")
         return describe_failure(error, kind="system")

@@ -14,15 +14,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Self
 
 import msgspec
 
 from wrens.backends.aws_lambda import orders
+from wrens.backends.aws_lambda.clients import Throttled, Unreachable
 from wrens.backends.aws_lambda.evidence import Ending, ending
-from wrens.backends.aws_lambda.invoking import Invoker
+from wrens.backends.aws_lambda.invoking import Invoker, Withdrawn
 from wrens.backends.aws_lambda.naming import (
     GLIBC_VARIABLE,
     WORKER_HAS,
@@ -37,7 +38,7 @@ from wrens.clock import Clock, SystemClock
 from wrens.environments.platform import Platform
 from wrens.errors import BackendError, BadOption
 from wrens.store import open_store
-from wrens.wire.records import Invocation, Loss, Refusal
+from wrens.wire.records import VERSION, Invocation, Loss, Refusal
 
 LAUNCH_S = 0.1
 SOONEST_LOOK_S, LATEST_LOOK_S = 0.1, 1.0
@@ -46,6 +47,8 @@ NEVER_S = 300.0
 """How long an invocation may be on its way before it counts as never started."""
 FAREWELL_S = 5.0
 """How long workers that were asked to stop are waited for."""
+INQUIRIES = 4
+"""How many logs are read with each look: the service answers no more than a few such questions in a second."""
 
 
 class LambdaBackend:
@@ -88,14 +91,18 @@ class LambdaBackend:
         self._rungs: dict[tuple[str, int], int] = {}
         """On which of the functions a task begins that ran out of memory before."""
         self._watch = StoreWatch(partial(open_store, decided=True))
+        self._tried: dict[str, Refusal | None] = {}
+        """For each store, what stands in the way of every attempt there, as far as is known."""
         self._sent: deque[Invocation] = deque()
         self._unwanted: set[str] = set()
         """Cancelled while their request was open."""
-        self._invoker = Invoker(self._service.invoke, self._clock, self._sent.extend, self._not_sent)
+        self._invoker = Invoker(self._service.invoke, self._clock, self._on_sent, self._not_sent)
         self._news: list[Notice] = []
         """Seen by other threads."""
         self._changed = threading.Condition()
         self._woken = self._closed = False
+        self._silent: dict[str, Awaited] = {}
+        """Those to inquire after, by name."""
         self._look_s = SOONEST_LOOK_S
         self._look_at = 0.0
         self._owner = os.getpid()
@@ -107,6 +114,10 @@ class LambdaBackend:
 
     def launch(self, invocations: Sequence[Invocation]) -> None:
         """Have these attempts sent; what the service refuses for being too much is sent again."""
+        for url, job in {one.store: one.job for one in invocations}.items():
+            if url not in self._tried:
+                self._tried[url] = None
+                threading.Thread(target=self._try, args=(url, job), name="wrens-trial", daemon=True).start()
         self._invoker.put([_for_the_wire(one) for one in invocations], self._function_of)
         self._look_soon()
 
@@ -123,7 +134,7 @@ class LambdaBackend:
                 if seen or woken or now >= end:
                     return seen
                 if not (self._news or self._sent):
-                    due = min(end, self._look_at) if self._watch.attempts or self._invoker.busy else end
+                    due = min(end, self._look_at) if self._watch.attempts else end
                     self._changed.wait(max(0.0, due - self._clock.now()))
 
     def wake(self) -> None:
@@ -149,12 +160,18 @@ class LambdaBackend:
         if os.getpid() != self._owner:
             return
         self._invoker.close()
-        self._expect_sent(self._clock.now())
-        self._watch.ask_to_stop(self._watch.attempts)
         end = self._clock.now() + FAREWELL_S
-        while self._watch.attempts and self._clock.now() < end:
-            self._watch.look()
+        asked: set[str] = set()
+        while True:
+            self._expect_sent(self._clock.now())
+            # What a request was open for is sent a little later.
+            new = [one for one in self._watch.attempts if one.attempt not in asked]
+            self._watch.ask_to_stop(new)
+            asked.update(one.attempt for one in new)
+            if not (self._watch.attempts or self._invoker.busy) or self._clock.now() >= end:
+                break
             self._clock.sleep(SOONEST_LOOK_S)
+            self._watch.look()
         self._watch.close()
 
     # --- what is seen ---
@@ -162,11 +179,13 @@ class LambdaBackend:
     def _look(self, now: float) -> list[Notice]:
         """Look into the store, and after those that say nothing."""
         seen = self._watch.look()
-        for one in self._watch.silent(now):
-            loss = self._inquire(one, now)
-            if loss is not None:
-                self._watch.forget([one])
-                seen.append((one, Lost(one.attempt, loss)))
+        for one in [each for each in self._watch.attempts if self._tried.get(each.store)]:
+            refused = self._tried[one.store]
+            self._watch.forget([one])
+            seen.append((one, Lost(one.attempt, self._unbegun(one.attempt, "its trial failed", refused))))
+        for one, loss in self._inquiries(now):
+            self._watch.forget([one])
+            seen.append((one, Lost(one.attempt, loss)))
         for one, notice in seen:
             if isinstance(notice, Lost):
                 self._climb(one, notice.loss)
@@ -180,6 +199,16 @@ class LambdaBackend:
         shared = Counter((one.job, one.batch) for one in committed)
         self._watch.ask_to_stop(one for one in committed if shared[one.job, one.batch] > 1)
 
+    def _inquiries(self, now: float) -> Iterator[tuple[Awaited, Loss]]:
+        """Inquire after some of those that give no sign of life; yield those that are lost."""
+        self._silent |= {one.attempt: one for one in self._watch.silent(now)}
+        for _ in range(min(INQUIRIES, len(self._silent))):
+            one = self._silent.pop(next(iter(self._silent)))
+            if one in self._watch.attempts and self._watch.is_silent(one, now):
+                loss = self._inquire(one, now)
+                if loss is not None:
+                    yield one, loss
+
     def _inquire(self, one: Awaited, now: float) -> Loss | None:
         """Say what is known of an attempt that gives no sign of life; ``None`` while it may only be late."""
         age_ms = int((now - one.since + 60) * 1000)
@@ -187,7 +216,9 @@ class LambdaBackend:
         for facts in self._functions:
             found = ending(self._service.log_of(facts.name, f"wrens attempt {one.attempt} ", since_ms))
             if found.begun:
-                return _loss_of(found, one, facts.name) if found.over or one.beat else None
+                # Without a line about its end it may still run, where its signs of life do not get through.
+                gone = found.over or one.beat or now - one.since > facts.time_s + NEVER_S
+                return _loss_of(found, one, facts.name) if gone else None
         if one.beat:
             return Loss(
                 "it gives no sign of life any more, and its log tells nothing", one.attempt, self.name
@@ -196,12 +227,34 @@ class LambdaBackend:
             return self._unbegun(one.attempt, f"it was sent, and had not begun {NEVER_S:g} s later")
         return None
 
+    def _try(self, url: str, job: str) -> None:
+        """Find out whether the function can be loaded and may use the store; in a thread of its own.
+
+        Attempts do not wait for it. But a worker that may not write can tell nobody, and one that cannot be
+        loaded does not either; that shall be told at once, and not when all of them count as silent.
+        """
+        facts = self._functions[0]
+        try:
+            answer = self._service.try_out(facts.name, orders.encode(orders.Trial(VERSION, url, job)))
+        except (Throttled, Unreachable):
+            return
+        except BackendError as error:
+            self._tried[url] = _refusal(error)
+        else:
+            self._tried[url] = answer.refused
+        self._look_at = 0.0
+        self.wake()
+
+    def _on_sent(self, invocations: Sequence[Invocation]) -> None:
+        """Note attempts that the service has taken; from a thread of the invoker's."""
+        with self._changed:
+            self._sent.extend(invocations)
+            self._changed.notify_all()
+
     def _not_sent(self, invocations: Sequence[Invocation], error: Exception) -> None:
         """Report attempts that the service will not take; from a thread of the invoker's."""
-        refused = None
-        if isinstance(error, BackendError):
-            refused = Refusal("BackendError", (error.backend, error.problem, error.evidence, error.advice))
-        reason = f"it could not be sent: {error}"
+        refused = _refusal(error) if isinstance(error, BackendError) else None
+        reason = "cancelled" if isinstance(error, Withdrawn) else f"it could not be sent: {error}"
         losses = [self._unbegun(one.attempt, reason, refused) for one in invocations]
         self._tell([Lost(loss.attempt, loss) for loss in losses])
 
@@ -217,6 +270,7 @@ class LambdaBackend:
         self._expect_sent(now)
         with self._changed:
             news, self._news = self._news, []
+        self._unwanted.difference_update(notice.attempt for notice in news)
         return news
 
     def _expect_sent(self, now: float) -> None:
@@ -252,6 +306,10 @@ class LambdaBackend:
         for task in (loss.task,) if loss.task >= 0 else one.tasks:
             rung = self._rungs.get((one.job, task), 0)
             self._rungs[one.job, task] = min(rung + 1, len(self._functions) - 1)
+
+
+def _refusal(error: BackendError) -> Refusal:
+    return Refusal("BackendError", (error.backend, error.problem, error.evidence, error.advice))
 
 
 def _limits(functions: Sequence[Facts], max_workers: int | None) -> Limits:
@@ -306,4 +364,7 @@ def _loss_of(found: Ending, one: Awaited, function: str) -> Loss:
         memory_mb=found.memory_mb,
         memory_limit_mb=found.memory_limit_mb,
         log=found.log,
+        billed_s=found.billed_s,
+        billed_mb=int(found.memory_limit_mb),
+        invocations=1,
     )

@@ -20,11 +20,11 @@ from wrens.backends.aws_lambda.naming import (
     VERSION_VARIABLE,
     Place,
     default_function,
-    fingerprint,
     is_ours,
     python_version,
 )
-from wrens.errors import ServiceError, WrensError
+from wrens.errors import BadSigningKey, ServiceError, WrensError
+from wrens.store.signing_keys import SigningKey, decoded
 
 Outcome = Literal["passed", "failed", "skipped"]
 PASSED: Outcome = "passed"
@@ -65,11 +65,11 @@ class Client:
 
     Args:
         wrens: Its version.
-        signing_key: What it signs payloads with, if it does.
+        signing_key: What it signs with.
     """
 
     wrens: str
-    signing_key: str | None = None
+    signing_key: SigningKey
 
 
 def account(region: str | None, function: str, store: str) -> tuple[list[Check], Aws | None, Place | None]:
@@ -212,13 +212,14 @@ def _versions(config: Mapping[str, Any], client: Client, mend: str) -> Iterator[
 
 def _key(config: Mapping[str, Any], client: Client, mend: str) -> Check:
     theirs = config.get("Environment", {}).get("Variables", {}).get(KEY_VARIABLE)
-    told = ", ".join(
-        f"{fingerprint(key) if key else 'none'} {where}"
-        for key, where in ((theirs, "there"), (client.signing_key, "here"))
-    )
-    if theirs is None and client.signing_key is None:
-        return Check("signing key", SKIPPED, "none there, none here")
-    return Check("signing key", outcome(theirs == client.signing_key), told, mend)
+    here = client.signing_key.fingerprint
+    if theirs is None:
+        return Check("signing key", FAILED, f"none there, {here} here", mend)
+    try:
+        there = decoded(theirs, f"the function's {KEY_VARIABLE}").fingerprint
+    except BadSigningKey as error:
+        return Check("signing key", FAILED, str(error).partition("\n")[0], mend)
+    return Check("signing key", outcome(there == here), f"{there} there, {here} here", mend)
 
 
 def _concurrency(ask: _Asking, named: Mapping[str, str]) -> Iterator[Check]:

@@ -31,9 +31,10 @@ from wrens.backends.process import Process
 from wrens.clock import SystemClock
 from wrens.errors import ObjectMissing, StoreError, WrensError
 from wrens.store import open_store
+from wrens.store.meters import made_here
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import Invocation, Loss, Refusal
+from wrens.wire.records import Heartbeat, Invocation, Loss, Metered, Refusal
 from wrens.worker import blame, talk
 from wrens.worker.environment import ready
 
@@ -48,6 +49,8 @@ invocations. A client's clock that is wrong moves this moment and changes nothin
 """
 RESERVE = 0.03
 """The part of its time that an attempt keeps to settle what it has; from 1 to 10 s."""
+LONGEST_INIT_S = 10.0
+"""What the platform gives a function to get ready, and bills with its first invocation."""
 LAST_S = 0.4
 """How long before the platform ends everything the worker process is ended, so that its loss can be written."""
 
@@ -69,6 +72,10 @@ class Sandbox:
         self._stores: dict[str, Store] = {}
         function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
         self._name = f"lambda:{function}" if function else "lambda"
+        self._metered = Metered(0, since=clock.wall())
+        """By what the invocation is billed, as far as no verdict tells it."""
+        self._init_s = 0.0
+        """How long this process took to be ready, until an invocation has been billed for it."""
         self._where = "lambda " + (os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME") or os.uname().nodename)
 
     def engage(self, folders: tuple[str, ...] = ()) -> Process:
@@ -79,6 +86,11 @@ class Sandbox:
             self._worker, self._folders = Process(self._name, where=self._where, folders=folders), folders
             self._shown = (Shown(self._worker.files[0], "stdout"), Shown(self._worker.files[1], "stderr"))
         return self._worker
+
+    def ready(self) -> None:
+        """Start the first worker; the time that this process has taken until then is billed with its first invocation."""
+        self.engage()
+        self._init_s = _age_s()
 
     def run(self, order: Order, remaining_s: float, memory_mb: int) -> dict[str, Any]:
         """Carry out the first attempt of an order and send on the others.
@@ -92,6 +104,15 @@ class Sandbox:
             The attempt's last name, and why it was lost, for people.
         """
         end = self._clock.now() + remaining_s
+        self._metered = Metered(
+            memory_mb,
+            since=self._clock.wall() - self._init_s,
+            machine=os.uname().machine,
+            invocations=orders.billed_as(order),
+            look_s=LOOK_S,
+        )
+        self._init_s = 0.0
+        before = made_here(order.invocations[0].store)
         sending = ThreadPoolExecutor(orders.BRANCHES)
         sent = [sending.submit(self._send_on, part) for part in orders.divided(order)]
         invocation = order.invocations[0]
@@ -100,7 +121,11 @@ class Sandbox:
             f"{invocation.start + invocation.count - 1}"
         )
         try:
-            loss = self._attempt(self._prepared(invocation, order, remaining_s), end, memory_mb)
+            prepared = self._prepared(invocation, order, remaining_s)
+            folders = self._folders_of(prepared)
+            made = made_here(invocation.store) - before
+            metered = msgspec.structs.replace(self._metered, requests=made)
+            loss = self._attempt(msgspec.structs.replace(prepared, metered=metered), folders, end, memory_mb)
         except WrensError as error:
             loss = Loss(str(error), invocation.attempt, self._where, refused=_refused(error))
         except Exception as error:  # noqa: BLE001 - a fault here must not look like a worker that fell silent
@@ -110,8 +135,10 @@ class Sandbox:
                 self._where,
                 log=traceback.format_exc(),
             )
+        if self._worker is not None and self._worker.attempt:
+            self._bury()  # the fault was here, and the process may still be at it
         if loss is not None:
-            self._write(invocation, loss)
+            self._write(invocation, self._billed(loss))
         for one in sent:
             one.result()
         sending.shutdown()
@@ -141,9 +168,11 @@ class Sandbox:
 
     # --- one attempt ---
 
-    def _attempt(self, invocation: Invocation, end: float, memory_mb: int) -> Loss | None:
+    def _attempt(
+        self, invocation: Invocation, folders: tuple[str, ...], end: float, memory_mb: int
+    ) -> Loss | None:
         """Run an attempt to its end; returns what is known of it when it has left no verdict."""
-        worker = self.engage(self._folders_of(invocation))
+        worker = self.engage(folders)
         worker.give(invocation, self._clock.now())
         waiting = select.poll()
         for fd in (worker.notices, worker.pidfd):
@@ -160,6 +189,10 @@ class Sandbox:
             for notice in said:
                 if notice.goes_on_as:
                     worker.attempt = notice.goes_on_as
+                    # What was before is in a verdict, with the invocation.
+                    self._metered = msgspec.structs.replace(
+                        self._metered, since=self._clock.wall(), invocations=0
+                    )
                 else:
                     return self._ended(worker, notice, memory_mb)
             self._show()
@@ -200,6 +233,17 @@ class Sandbox:
         self._bury()
         return msgspec.structs.replace(loss, memory_limit_mb=loss.memory_limit_mb or float(memory_mb))
 
+    def _billed(self, loss: Loss) -> Loss:
+        """Return a loss with what the platform bills for it."""
+        metered = self._metered
+        return msgspec.structs.replace(
+            loss,
+            billed_s=self._clock.wall() - metered.since,
+            billed_mb=metered.memory_mb,
+            machine=metered.machine,
+            invocations=metered.invocations,
+        )
+
     def _bury(self) -> None:
         if self._worker is not None:
             self._worker.end()
@@ -236,6 +280,18 @@ class Sandbox:
             _say(f"wrens could not write {key}: {error}")
         _say(f"wrens lost {loss.attempt}: {loss.reason}")
 
+    def tried(self, trial: orders.Trial) -> dict[str, Any]:
+        """Write and read one piece of evidence, and say what every attempt would meet that this has met."""
+        key = keys.evidence(trial.job, f"trial.{keys.new_mark()}", "heartbeat")
+        try:
+            store = self._store(trial.store)
+            sign = Heartbeat(attempt=f"trial of {self._name}", at=self._clock.wall(), where=self._where)
+            store.put(key, envelope.to_json(sign), mode="replace")
+            store.get(key)
+        except WrensError as error:
+            return dict(msgspec.to_builtins(orders.Answer(blame.refusal(error, self._where))))
+        return dict(msgspec.to_builtins(orders.Answer()))
+
     # --- the others of an order ---
 
     def _send_on(self, part: Order) -> None:
@@ -254,6 +310,18 @@ def _invoke(function: str, payload: bytes) -> None:
     client("lambda", tries=6).invoke(FunctionName=function, InvocationType="Event", Payload=payload)
 
 
+def _age_s() -> float:
+    """Return for how long this process has run; zero where nobody can tell, or it has done something else before."""
+    try:
+        with open("/proc/self/stat") as file:  # noqa: PTH123 - cheaper than a Path
+            began = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        with open("/proc/uptime") as file:  # noqa: PTH123
+            age_s = float(file.read().split()[0]) - began
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return age_s if 0.0 < age_s < LONGEST_INIT_S else 0.0
+
+
 def _refused(error: WrensError) -> Refusal | None:
     """Return the error as one that another worker would meet as well, if it is of that kind."""
     if isinstance(error, (StoreError, *blame.NOT_THE_TASKS)) and not isinstance(error, ObjectMissing):
@@ -269,7 +337,7 @@ def _say(text: str) -> None:
 
 _sandbox = Sandbox(SystemClock())
 # The platform gives a whole processor while a function is loaded, so its first worker is started now.
-_sandbox.engage()
+_sandbox.ready()
 
 
 def handle(event: object, context: Any) -> dict[str, Any]:
@@ -283,5 +351,7 @@ def handle(event: object, context: Any) -> dict[str, Any]:
         VersionMismatch: if a client of another version has sent it.
     """
     order = orders.decode(event)
+    if isinstance(order, orders.Trial):
+        return _sandbox.tried(order)
     remaining_s = context.get_remaining_time_in_millis() / 1000
     return _sandbox.run(order, remaining_s, int(context.memory_limit_in_mb))

@@ -33,6 +33,10 @@ ATTEMPT_BYTES = 20_000
 """Beyond this size an attempt travels alone, or orders of several would exceed a payload."""
 
 
+class Withdrawn(Exception):
+    """Nobody wants the attempt any more, and it has not been sent."""
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     invocation: Invocation
@@ -47,7 +51,7 @@ class Invoker:
         invoke: Has a function invoked with a payload.
         clock: Tells the time.
         on_sent: Called, from one of its threads, with attempts that the service has taken.
-        on_failed: Called likewise with attempts that could not be sent, and why.
+        on_failed: Called likewise with attempts that were not sent and will not be, and why.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Invoker:
         self._queue: deque[_Waiting] = deque()
         self._open: set[str] = set()
         """Attempts whose request is open."""
+        self._unwanted: set[str] = set()
+        """Those of them that nobody wants any more."""
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._idle = 0
@@ -91,13 +97,17 @@ class Invoker:
         """Take back attempts that have not been sent.
 
         Returns:
-            Those, and the others whose request is open at this moment.
+            Those, and the others whose request is open at this moment. They are sent, or reported as
+            :exc:`Withdrawn`.
         """
         with self._changed:
-            back = [one for one in self._queue if one.invocation.attempt in attempts]
-            for one in back:
-                self._queue.remove(one)
-            return [one.invocation.attempt for one in back], self._open.intersection(attempts)
+            back = [one.invocation.attempt for one in self._queue if one.invocation.attempt in attempts]
+            if back:
+                gone = set(back)
+                self._queue = deque(one for one in self._queue if one.invocation.attempt not in gone)
+            on_their_way = self._open.intersection(attempts)
+            self._unwanted |= on_their_way
+            return back, on_their_way
 
     def close(self) -> list[Invocation]:
         """Send nothing more; returns what was not sent."""
@@ -149,33 +159,51 @@ class Invoker:
             self._on_sent(order.invocations)
         except Exception as error:  # noqa: BLE001 - whatever it is, the attempts must be accounted for
             failure = error
-        lost: list[_Waiting] = []
         with self._changed:
             self.requests += 1
-            self._open.difference_update(one.invocation.attempt for one in taken)
+            names = {one.invocation.attempt for one in taken}
+            unwanted = [one for one in taken if one.invocation.attempt in self._unwanted]
+            self._open -= names
+            self._unwanted -= names
             if failure is None:
                 self.window.taken()
-            elif isinstance(failure, Throttled):
-                self.throttled += 1
-                self.window.refused(era)
-                self._queue.extendleft(reversed(taken))
-                self._pause(self.window.pause_s())
+                lost: list[_Waiting] = []
             else:
-                self.window.failed()
-                lost = self._failed(taken, failure)
+                wanted = [one for one in taken if one not in unwanted]
+                lost = self._refused(wanted, failure, era)
             self._changed.notify()
-        if lost and failure is not None:
-            self._on_failed([one.invocation for one in lost], failure)
+        if failure is not None:
+            self._report(unwanted, Withdrawn())
+            self._report(lost, failure)
+
+    def _report(self, attempts: Sequence[_Waiting], error: Exception) -> None:
+        if attempts:
+            self._on_failed([one.invocation for one in attempts], error)
+
+    def _refused(self, taken: list[_Waiting], failure: Exception, era: int) -> list[_Waiting]:
+        """Note a request that was not taken, and queue once more what it held; return what counts as lost."""
+        if isinstance(failure, Throttled):
+            self.throttled += 1
+            self.window.refused(era)
+            self._again(taken)
+            self._pause(self.window.pause_s())
+            return []
+        self.window.failed()
+        return self._failed(taken, failure)
+
+    def _again(self, taken: Sequence[_Waiting]) -> None:
+        if not self._closed:
+            self._queue.extendleft(reversed(taken))
 
     def _failed(self, taken: list[_Waiting], failure: Exception) -> list[_Waiting]:
-        """Queue once more what may still be sent; return what counts as lost."""
-        if not isinstance(failure, Unreachable):
+        if not isinstance(failure, Unreachable) or not taken:
             return taken
         for one in taken:
             one.failures += 1
-            one.invocation = msgspec.structs.replace(one.invocation, look_first=True)  # it may have been taken
+            # It may have been taken all the same.
+            one.invocation = msgspec.structs.replace(one.invocation, look_first=True)
         again = [one for one in taken if one.failures < PATIENCE]
-        self._queue.extendleft(reversed(again))
+        self._again(again)
         self._pause(min(5.0, 0.05 * 2.0 ** taken[0].failures))
         return [one for one in taken if one.failures >= PATIENCE]
 

@@ -6,7 +6,6 @@ those of others. Makes no request.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -217,12 +216,3 @@ def address_of(url: str) -> Address:
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Tell whether wrens has made what has these tags."""
     return tags.get(OURS) == "1"
-
-
-def fingerprint(key: str) -> str:
-    """Return what tells signing keys apart without telling them.
-
-    >>> fingerprint("secret")
-    '60741ee9a43a'
-    """
-    return hashlib.blake2b(key.encode(), digest_size=6, person=b"wrens-key").hexdigest()

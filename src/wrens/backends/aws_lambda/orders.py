@@ -1,10 +1,12 @@
 """What one invocation of the function carries: an order to run attempts.
 
     {"v": 1, "sent_at": 1795351234.5, "function": "wrens-py311", "invocations": [{…}, …]}
+    {"v": 1, "store": "s3://lab/jobs", "job": "6b02f20a-262e7a3a"}
 
 An order of several attempts is a **tree launch**: whoever gets it keeps the first for itself and sends the others
-on in parts, so that a thousand workers start after a few dozen requests of the client's. Decides the layout, how
-many attempts make an order, and how one is divided. It is JSON because the service takes nothing else.
+on in parts, so that a thousand workers start after a few dozen requests of the client's. The second form is a
+**trial**: whether the function can be loaded, and may read and write the store. Decides the layout, how many
+attempts make an order, and how one is divided. It is JSON because the service takes nothing else.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from collections.abc import Sequence
 import msgspec
 
 from wrens.wire import envelope
-from wrens.wire.records import VERSION, Invocation
+from wrens.wire.records import VERSION, Invocation, Refusal
 
 PAYLOAD_BYTES = 1_000_000
 """An asynchronous invocation may carry 1 MB (the service's documentation, since October 2025)."""
 INLINE_BYTES = 700_000
 """An encoded invocation may be this large, for what is bytes here becomes longer by a third in JSON."""
+ONE_REQUEST, FURTHER = 256 * 1024, 64 * 1024
+"""How many bytes of a payload are billed as one request, and how many more as one more each."""
+BESIDE = 1000
 TOGETHER = 32
 """The most attempts of one order: its first worker spends about a tenth of a second on sending them on."""
 BRANCHES = 4
@@ -44,16 +49,31 @@ class Order(msgspec.Struct, frozen=True):
     invocations: tuple[Invocation, ...]
 
 
-_decode = msgspec.json.Decoder(Order).decode
+class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Asks a function to write and read one piece of evidence of a job."""
+
+    v: int
+    store: str
+    job: str
 
 
-def encode(order: Order) -> bytes:
-    """Return an order as the payload of an invocation."""
+class Answer(msgspec.Struct, frozen=True):
+    """What came of a trial; ``refused`` is the error that every attempt would meet as well."""
+
+    refused: Refusal | None = None
+
+
+_order = msgspec.json.Decoder(Order).decode
+_trial = msgspec.json.Decoder(Trial).decode
+
+
+def encode(order: Order | Trial) -> bytes:
+    """Return an order or a trial as the payload of an invocation."""
     return msgspec.json.encode(order)
 
 
-def decode(event: object) -> Order:
-    """Return the order that a function was invoked with.
+def decode(event: object) -> Order | Trial:
+    """Return the order, or the trial, that a function was invoked with.
 
     Args:
         event: The payload, as the runtime has decoded it.
@@ -64,7 +84,8 @@ def decode(event: object) -> Order:
     """
     if isinstance(event, dict) and isinstance(event.get("v"), int):
         envelope.check_version(event["v"], "the invocation")
-    return _decode(msgspec.json.encode(event))
+    text = msgspec.json.encode(event)
+    return _order(text) if isinstance(event, dict) and "invocations" in event else _trial(text)
 
 
 def together(backlog: int, requests: int) -> int:
@@ -95,6 +116,23 @@ def divided(order: Order) -> list[Order]:
     rest = order.invocations[1:]
     parts = (rest[i::BRANCHES] for i in range(BRANCHES))
     return [Order(order.v, order.sent_at, order.function, part) for part in parts if part]
+
+
+def billed_as(order: Order) -> int:
+    """Return as how many requests the service bills an order: one, and one more for each 64 KB beyond 256 KB.
+
+    What is in the records beside the inputs is taken for ``BESIDE`` bytes each.
+    """
+    return requests_of(sum(BESIDE + 4 * len(one.inputs) // 3 for one in order.invocations))
+
+
+def requests_of(nbytes: int) -> int:
+    """Return as how many requests the service bills a payload of this size.
+
+    >>> requests_of(1_000), requests_of(256 * 1024 + 1), requests_of(1_000_000)
+    (1, 2, 13)
+    """
+    return 1 + max(0, -(-(nbytes - ONE_REQUEST) // FURTHER))
 
 
 def order_of(invocations: Sequence[Invocation], function: str, sent_at: float) -> Order:

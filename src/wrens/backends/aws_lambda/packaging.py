@@ -1,7 +1,7 @@
 """The worker's code for Lambda: as a zip, and as what a container image is built from.
 
-Decides what goes in and in which form, so that equal versions give equal bytes: names in order, one moment and
-one mode for all files, nothing that an installation adds. Does not speak to AWS. The packages are wheels for the
+Decides what goes in and in which form, so that equal versions (Python's own included) give equal bytes: names in
+order, one moment and one mode for all files, nothing that an installation adds, bytecode that no clock gets into. Does not speak to AWS. The packages are wheels for the
 function's platform, whatever this computer is; the one function that asks for them is :func:`fetch`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import marshal
 import re
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path, PurePosixPath
 
 from wrens.backends.aws_lambda.naming import (
@@ -40,6 +42,8 @@ UNPACKED_LIMIT = 250 * 1024**2
 # uv knows no platform for glibc 2.26. With 2.17 it finds what runs for certain; what it does not find there it
 # looks for in 2.28, and then each wheel's own tag decides.
 _PLATFORMS = {(3, 11): ("manylinux_2_17", "manylinux_2_28")}
+TASK_ROOT = "/var/task"
+"""Where Lambda unpacks the code."""
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE, _LIBRARY_MODE = 0o100644, 0o100755
 _LOADED = (".py", ".so", ".json", ".typed", ".txt", ".pem")
@@ -106,6 +110,7 @@ def gather(version: str, arch: str) -> Files:
         files = dict(_files_of(Path(folder)))
         packages = {found.name: found.version for found in metadata.distributions(path=[folder])}
     files.update(own_files())
+    files.update(dict(compiled(name, data) for name, data in files.items() if name.endswith(".py")))
     content = _digest(files)
     stamp = Stamp(version, RECORDS, python_version(), arch, packages, content)
     return files | {FILE: stamp.encoded()}
@@ -120,6 +125,23 @@ def checked(arch: str) -> str:
     if arch not in ARCHS:
         raise BadOption(f"--arch {arch}", "is none that Lambda has", f"Use {' or '.join(ARCHS)}.")
     return arch
+
+
+def compiled(name: str, source: bytes) -> tuple[str, bytes]:
+    """Return where Python looks for the bytecode of a module, and the bytecode.
+
+    A cold worker cannot write its code folder, and would compile everything that it imports, each time. The bytes
+    are the same for the same source and Python: no time is in them, and marshal's second version, unlike the later
+    ones, does not depend on who else refers to a string. Python does not compare them with the source.
+
+    >>> compiled("wrens/clock.py", b"NOW = 1")[0] == f"wrens/__pycache__/clock.{sys.implementation.cache_tag}.pyc"
+    True
+    """
+    path = PurePosixPath(name)
+    code = compile(source, f"{TASK_ROOT}/{name}", "exec", dont_inherit=True, optimize=0)
+    unchecked = (1).to_bytes(4, "little")
+    data = MAGIC_NUMBER + unchecked + source_hash(source) + marshal.dumps(code, 2)
+    return str(path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"), data
 
 
 def read(files: Mapping[str, bytes]) -> Stamp:

@@ -59,6 +59,11 @@ def worker(place: Place) -> tuple[Statement, ...]:
     >>> [statement.sid for statement in worker(Place("r", "1", "f", "b", "p"))]
     ['ReadTheStore', 'WriteJobs', 'ListTheStore', 'WriteLogs', 'LaunchItself', 'ReadLimits']
     """
+    return (*_worker_in_the_store(place), *_worker_beside_it(place))
+
+
+def _worker_in_the_store(place: Place) -> tuple[Statement, ...]:
+    """Return what workers may do in the store."""
     written = tuple(place.objects(pattern) for pattern in WRITTEN)
     return (
         Statement(
@@ -83,6 +88,12 @@ def worker(place: Place) -> tuple[Statement, ...]:
             "worker tell an object that is missing from one that it may not read: to whoever may not list, "
             "S3 says 'access denied' for both.",
         ),
+    )
+
+
+def _worker_beside_it(place: Place) -> tuple[Statement, ...]:
+    """Return what workers may do with logs and functions."""
+    return (
         Statement(
             "WriteLogs",
             ("logs:CreateLogStream", "logs:PutLogEvents"),
@@ -163,6 +174,16 @@ def deployer(place: Place) -> tuple[Statement, ...]:
     ['MakeTheFunction', 'FindFunctions', 'MakeTheRole', 'HandOverTheRole', 'KeepLogs', 'FindLogs', 'MakeTheBucket', 'UploadCode']
     """
     return (
+        *_making_functions(place),
+        *_making_roles(place),
+        *_keeping_logs(place),
+        *_making_buckets(place),
+    )
+
+
+def _making_functions(place: Place) -> tuple[Statement, ...]:
+    """Return what is needed to make, change and remove the function."""
+    return (
         Statement(
             "MakeTheFunction",
             (
@@ -190,6 +211,12 @@ def deployer(place: Place) -> tuple[Statement, ...]:
             "A role is removed only when no other function uses it, so functions are listed before. AWS knows "
             "no narrower resource for it.",
         ),
+    )
+
+
+def _making_roles(place: Place) -> tuple[Statement, ...]:
+    """Return what is needed to make the role, and to give it to the function."""
+    return (
         Statement(
             "MakeTheRole",
             (
@@ -215,6 +242,12 @@ def deployer(place: Place) -> tuple[Statement, ...]:
             "deploys could have any service act in it.",
             {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         ),
+    )
+
+
+def _keeping_logs(place: Place) -> tuple[Statement, ...]:
+    """Return what is needed to make and remove the group of logs."""
+    return (
         Statement(
             "KeepLogs",
             (
@@ -234,6 +267,12 @@ def deployer(place: Place) -> tuple[Statement, ...]:
             ("*",),
             "Whether the group is there. AWS does not look at a narrower resource for it.",
         ),
+    )
+
+
+def _making_buckets(place: Place) -> tuple[Statement, ...]:
+    """Return what is needed to make a bucket, and to pass large code through one."""
+    return (
         Statement(
             "MakeTheBucket",
             (

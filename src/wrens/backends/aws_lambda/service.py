@@ -10,7 +10,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wrens.backends.aws_lambda.clients import DEPLOY, client, or_none, told
+import msgspec
+
+from wrens.backends.aws_lambda.clients import DEPLOY, DOCTOR, client, or_none, told
+from wrens.backends.aws_lambda.orders import Answer
 from wrens.errors import BackendError, VersionMismatch
 from wrens.version import __version__
 
@@ -85,6 +88,22 @@ class Service:
         """
         with told(f"lambda:InvokeFunction on {name}", self.region, name):
             self._lambda.invoke(FunctionName=name, InvocationType="Event", Payload=payload)
+
+    def try_out(self, name: str, payload: bytes) -> Answer:
+        """Have a function carry out a trial, and wait for its answer.
+
+        Raises:
+            Throttled, Unreachable: if that says nothing about the function.
+            BackendError: if it cannot be loaded, or may not be invoked.
+        """
+        with told(f"lambda:InvokeFunction on {name}", self.region, name):
+            found = self._asking.invoke(FunctionName=name, Payload=payload)
+            text = found["Payload"].read()
+        if "FunctionError" in found:
+            said = text.decode("utf-8", "replace")[:2000]
+            problem = f"the function {name} cannot carry out anything"
+            raise BackendError("lambda", problem, said, f"Make it anew: {DEPLOY}   {DOCTOR}")
+        return msgspec.json.decode(text, type=Answer)
 
     def log_of(self, name: str, words: str, since_ms: int) -> list[str]:
         """Return the log lines of the invocation whose first line contains ``words``, to its end.
