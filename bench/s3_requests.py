@@ -156,7 +156,7 @@ BENCH = Bench(
         ),
     ],
     rounds=3,
-    limit_s=180.0,
+    limit_s=400.0,
 )
 
 if __name__ == "__main__":
