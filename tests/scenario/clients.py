@@ -22,6 +22,12 @@ MARK = "WRENS_TEST_MARK"
 SOURCES = str(Path(wrens.__file__).parents[1])
 
 
+def path_of_imports() -> str:
+    """Return the ``PYTHONPATH`` of a program: this checkout, the modules of these tests, and what is set here."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([SOURCES, str(Path(__file__).parent), *filter(None, inherited)])
+
+
 class Client:
     """One running program."""
 
@@ -77,8 +83,6 @@ class Clients:
         path = self._folder / name
         path.write_text(textwrap.dedent(script))
         out, err = self._folder / f"out{n}.txt", self._folder / f"err{n}.txt"
-        inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        path_of_imports = os.pathsep.join([SOURCES, str(Path(__file__).parent), *filter(None, inherited)])
         with out.open("wb") as stdout, err.open("wb") as stderr:
             popen = subprocess.Popen(
                 [sys.executable, "-u", str(path), *map(str, args)],
@@ -86,7 +90,7 @@ class Clients:
                 stdout=stdout,
                 stderr=stderr,
                 cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": path_of_imports, MARK: self._mark, **env},
+                env={**os.environ, "PYTHONPATH": path_of_imports(), MARK: self._mark, **env},
                 start_new_session=True,
             )
         client = Client(popen, out, err)

@@ -30,7 +30,10 @@ from wrens.wire.records import Heartbeat, Loss, Verdict
 if TYPE_CHECKING:
     from emulators import Server
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [
+    pytest.mark.timeout(90),
+    pytest.mark.this_computer("attacks files, and a bucket of its own"),
+]
 BOUND_S = 30.0
 BIG = 200_000
 """Bytes of an input that no invocation carries."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clients import SOURCES, Clients
+from clients import Clients, path_of_imports
 from ledger import Ledger, until
 
 import wrens
@@ -50,7 +50,7 @@ def call(*args: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONPATH": SOURCES},
+        env={**os.environ, "PYTHONPATH": path_of_imports()},
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clients import SOURCES
+from clients import path_of_imports
 
 from wrens.report import wordcount
 
@@ -23,7 +23,7 @@ def demo(*args: object, temporary: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=80,
         check=False,
-        env={**os.environ, "PYTHONPATH": SOURCES, "TMPDIR": str(temporary)},
+        env={**os.environ, "PYTHONPATH": path_of_imports(), "TMPDIR": str(temporary)},
     )
 
 

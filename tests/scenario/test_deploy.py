@@ -24,7 +24,10 @@ from wrens.cli.app import app
 from wrens.clock import VirtualClock
 from wrens.errors import CannotDeploy, ServiceError
 
-pytestmark = pytest.mark.skipif(sys.version_info[:2] > (3, 14), reason="Lambda has no such Python")
+pytestmark = [
+    pytest.mark.skipif(sys.version_info[:2] > (3, 14), reason="Lambda has no such Python"),
+    pytest.mark.this_computer("has an AWS of its own"),
+]
 STORE = "s3://lab/jobs"
 FUNCTION = default_function()
 ROLE = f"{FUNCTION}-us-east-1"

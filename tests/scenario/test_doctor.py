@@ -26,7 +26,10 @@ FUNCTION = default_function()
 PLACE = Place("us-east-1", "000000000000", FUNCTION, "lab", "jobs")
 USER = permissions.document(permissions.user(PLACE))
 KEY, OTHER_KEY = 64 * "a", 64 * "b"
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.this_computer("has an AWS of its own"),
+]
 
 
 @pytest.fixture(scope="module")

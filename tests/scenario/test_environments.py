@@ -21,7 +21,10 @@ from wrens.store import open_store
 from wrens.wire import envelope, keys
 from wrens.wire.records import EnvironmentRecord, Manifest
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers of a cloud are Linux")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers of a cloud are Linux"),
+    pytest.mark.this_computer("has workers of its own"),
+]
 
 Opened = Callable[..., wrens.Executor]
 

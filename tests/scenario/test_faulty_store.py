@@ -190,10 +190,10 @@ def test_one_fault_in_each_worker(tmp_path: Path, action: Any, key: str, kind: A
     watch = Stopwatch()
     # The client's own faults are the business of the tests above.
     store = _with_url(open_store(tmp_path / "store"), faulty_url(tmp_path / "store", faults))
-    big = [b"x" * 100_000] * 12  # too large for an invocation, so that workers read the page
+    big = [b"x" * 1_000_000] * 12  # too large for an invocation, so that workers read the page
     with wrens.Executor(store=store, max_workers=2) as ex:
         job = ex.options(packing=wrens.Packing(size=4)).map_async(len, big)
-        assert job.results(BOUND_S) == [100_000] * 12
+        assert job.results(BOUND_S) == [1_000_000] * 12
         assert ex.map_async(ledger.noted(neg), range(12)).results(BOUND_S) == [-x for x in range(12)]
     assert watch.seconds < BOUND_S
     # A verdict that could not be written costs another try, and never a result.
@@ -208,7 +208,7 @@ def test_workers_whose_store_never_recovers_end_in_a_named_error(
     store = _with_url(open_store(tmp_path / "store"), faulty_url(tmp_path / "store", faults))
     watch = Stopwatch()
     with wrens.Executor(store=store, max_workers=2) as ex, pytest.raises(JobFailed) as caught:
-        ex.options(retry=wrens.Retry(lost=2)).map_async(len, [b"x" * 100_000] * 3).results(40)
+        ex.options(retry=wrens.Retry(lost=2)).map_async(len, [b"x" * 1_000_000] * 3).results(40)
     assert watch.seconds < BOUND_S
     assert set(caught.value.failures) == {0, 1, 2}
     assert all("injected error" in str(error) for error in caught.value.failures.values())

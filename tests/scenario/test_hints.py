@@ -10,7 +10,7 @@ from ledger import Ledger, Stopwatch, clock, doze
 
 import wrens
 from wrens.backends.base import Committed, Lost, Notice
-from wrens.backends.local import LocalBackend
+from wrens.backends.registry import open_backend
 from wrens.wire.records import Invocation, Loss
 
 pytestmark = pytest.mark.timeout(60)
@@ -25,7 +25,7 @@ class Rumours:
     name = "local"
 
     def __init__(self, distort: Distort, workers: int = 2) -> None:
-        self._inner = LocalBackend(workers)
+        self._inner = open_backend("local", max_workers=workers)
         self.limits = self._inner.limits
         self._distort = distort
         self._told = 0

@@ -47,8 +47,8 @@ def show_cost(spent: Spending, bill: Bill) -> None:
     )
     if bill.unknown:
         data("not in it: " + "; ".join(bill.unknown))
-    for source in dict.fromkeys(item.price.source for item in bill.items):
-        data(f"prices: {source}")
+    for date, source in dict.fromkeys((item.price.date, item.price.source) for item in bill.items):
+        data(f"prices of {date}: {source}")
 
 
 def cost_facts(spent: Spending, bill: Bill) -> dict[str, Any]:

@@ -42,8 +42,7 @@ class Price:
     source: str
 
 
-_LIST = "AWS Price List, read on this date"
-_LAMBDA = "https://aws.amazon.com/lambda/pricing/"
+_LIST = "AWS Price List, US East (N. Virginia)"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ AWS = Prices(
     get=Price(0.0000004, "request", "2025-10-28", _LIST),
     stored=Price(0.023, "GB-month", "2025-10-28", _LIST),
     out=Price(0.09, "GB", "2026-04-27", "https://leanopstech.com/blog/aws-data-transfer-pricing-2026/"),
-    logged=Price(0.50, "GB", "2025-05", "https://aws.amazon.com/cloudwatch/pricing/, as quoted in May 2025"),
+    logged=Price(0.50, "GB", "2025-05", "https://www.duckbillgroup.com/?p=9080"),
 )
 """Where the figures stand at Amazon: https://aws.amazon.com/lambda/pricing/ and https://aws.amazon.com/s3/pricing/"""
 

@@ -1,8 +1,9 @@
 """A store with scripted faults, by URL, so that worker processes open it too.
 
     faulty+file:///data/jobs?script=/data/faults.json
+    faulty+s3://bucket/prefix?script=/data/faults.json
 
-The scheme is offered through the entry point group ``wrens.stores`` and is otherwise unknown to the
+The schemes are offered through the entry point group ``wrens.stores`` and are otherwise unknown to the
 library. Decides how a script is spelled in a file. Each store that is opened counts its own calls.
 """
 
@@ -11,14 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from wrens.errors import BadStoreURL
 from wrens.store import Fault, FaultyStore, Store, open_store
 
-SCHEME = "faulty+file"
+PREFIX = "faulty+"
 
 
 def faulty_url(directory: str | os.PathLike[str], faults: Sequence[Fault]) -> str:
@@ -40,9 +41,10 @@ def faulty_url(directory: str | os.PathLike[str], faults: Sequence[Fault]) -> st
     """
     root = Path(directory).absolute()
     root.parent.mkdir(parents=True, exist_ok=True)
+    url = open_store(root).url
     script = root.with_name(root.name + ".faults.json")
     script.write_bytes(msgspec.json.encode(list(faults)))
-    return f"{SCHEME}://{quote(str(root))}?script={quote(str(script))}"
+    return f"{PREFIX}{url}{'&' if '?' in url else '?'}script={quote(str(script))}"
 
 
 def open_faulty(url: str, *, create: bool = True) -> Store:
@@ -51,15 +53,14 @@ def open_faulty(url: str, *, create: bool = True) -> Store:
     Raises:
         BadStoreURL: if it names no script that can be read.
     """
-    address, _, query = url.removeprefix("faulty+").partition("?")
-    named = parse_qs(query).get("script")
-    if not named:
-        raise BadStoreURL("open", "", url, f"write {SCHEME}:///directory?script=/path/to/faults.json")
+    address, mark, named = url.removeprefix(PREFIX).rpartition("script=")
+    if not mark:
+        raise BadStoreURL("open", "", url, f"write {PREFIX}file:///directory?script=/path/to/faults.json")
     try:
-        faults = msgspec.json.decode(Path(named[0]).read_bytes(), type=list[Fault])
+        faults = msgspec.json.decode(Path(unquote(named)).read_bytes(), type=list[Fault])
     except (OSError, msgspec.MsgspecError) as error:
         raise BadStoreURL("open", "", url, f"the script does not read: {error}") from error
-    store = FaultyStore(open_store(address, create=create), faults)
+    store = FaultyStore(open_store(address.rstrip("?&"), create=create), faults)
     store.url = url  # whoever opens it again shall meet the faults too
-    store.trusted = True  # whether it is signed was decided when the directory was opened
+    store.trusted = True  # whether it is signed was decided when the store inside was opened
     return store

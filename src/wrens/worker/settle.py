@@ -108,18 +108,18 @@ def usage(run: Running, stop: int, written: int = 0, puts: int = 1) -> Usage:
         billed_mb=metered.memory_mb if metered else 0,
         machine=metered.machine if metered else "",
         invocations=metered.invocations if metered else 0,
-        requests=_requests(run, billed_s, Requests(puts=puts, bytes_written=written)),
+        requests=_requests(run, Requests(puts=puts, bytes_written=written)),
     )
 
 
-def _requests(run: Running, billed_s: float, coming: Requests) -> Requests | None:
+def _requests(run: Running, coming: Requests) -> Requests | None:
     """Return the requests of the attempt, where they are counted, with those that its host has made for it."""
     now, before, metered = run.host.requests(run.invocation.store), run.requests_from, run.metered
     if now is None or before is None:
         return None
     found = now - before + coming
     if metered is not None:
-        looks = int(billed_s / metered.look_s) if metered.look_s else 0
+        looks = int((run.host.clock.now() - run.began) / metered.look_s) if metered.look_s else 0
         found = found + metered.requests + Requests(gets=looks)
     return found
 

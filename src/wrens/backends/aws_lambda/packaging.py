@@ -49,7 +49,7 @@ _FILE_MODE, _LIBRARY_MODE = 0o100644, 0o100755
 _LOADED = (".py", ".so", ".json", ".typed", ".txt", ".pem")
 # What an installation writes beside what was in the wheel; it names paths and differs from run to run.
 _INSTALLED = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
-_WORKER_ONLY = frozenset({"cli", "report"})
+_WORKER_ONLY = frozenset({"cli", "plan", "report"})
 """Parts of wrens that no worker imports."""
 
 Files = dict[str, bytes]
