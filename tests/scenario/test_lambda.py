@@ -150,7 +150,7 @@ def test_no_region(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_region(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(BackendError, match=f"there is no function {FUNCTION} in eu-west-1"):
         wrens.Executor("lambda", store=store)
 

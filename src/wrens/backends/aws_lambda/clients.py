@@ -7,6 +7,7 @@ which words the others are told, with the command that mends it. Does not decide
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -71,6 +72,8 @@ def client(service: str, *, region: str | None = None, connections: int = 10, tr
         session = botocore.session.Session()
         session.register_component("data_loader", _loader())
         made = boto3.session.Session(botocore_session=session)
+        # boto3 itself passes over AWS_REGION, which AWS's other tools, the store's client among them, go by.
+        region = region or os.environ.get("AWS_REGION")
         return made.client(service, region_name=region, config=config)
     except NoRegionError as error:
         told = "Set AWS_REGION, or a region in your profile: aws configure set region eu-west-1"
