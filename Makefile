@@ -53,6 +53,7 @@ chaos: $(VENV)/.test  ## 2,000 tasks on an emulated Lambda while everything goes
 	$(BIN)/python -m pytest tests/stress/test_lambda_chaos.py -o timeout=1800 -s $(PYTEST_ARGS)
 
 bench: $(VENV)/.bench  ## every figure of the README, beside the peers
+	$(BIN)/python tests/servers/install.py
 	$(BIN)/python bench/run_all.py
 
 clean:  ## remove what the other targets made

@@ -283,7 +283,7 @@ def _cell(row: Row, metric: Metric) -> str:
 def _ratio(metric: Metric, row: Row, rows: Sequence[Row]) -> str:
     """Say how many times better wrens did than this row, by the first metric."""
     ours = next((one for one in rows if one.entrant.label == "wrens" and one.readings), None)
-    if ours is None or ours is row or not row.readings:
+    if ours is None or ours is row or not row.readings or metric.name not in row.readings[0]:
         return ""
     mine, theirs = ours.spread(metric.name)[1], row.spread(metric.name)[1]
     better = mine / theirs if metric.better == "higher" else theirs / mine

@@ -2,10 +2,10 @@
 
 2,000 tasks of a second, 200 attempts in flight, each task a batch of its own. Of the invocations 30 % are throttled
 and 10 % carried out twice, 5 % of the calls kill their worker, and S3 answers 5 % of its requests with SlowDown. AWS is
-the tests' emulator, and a proxy in front of it does the harm and counts; `tests/scenario/lambda_chaos.py` also checks
+the tests' emulator, and a proxy in front of it does the harm and counts; `tests/scenario/lambda_job.py` also checks
 that every result is right and every task settled once. Both jobs run in the same sandboxes, which are started before.
 
-    python bench/lambda_chaos.py [--quick]
+    python bench/lambda_chaos.py [--quick] [--tasks 500 --in-flight 50]    # only the full size is kept
 
 The processors that run the client are the ones that run 200 emulated functions, so the times say how much more
 there was to do, not how long AWS would take.
@@ -60,7 +60,7 @@ BENCH = Bench(
 
 
 def measure(tasks: int, in_flight: int, seconds: float) -> list[Row]:
-    import lambda_chaos as chaos
+    import lambda_job as chaos
 
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -94,11 +94,16 @@ def measure(tasks: int, in_flight: int, seconds: float) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=f"Measures: {BENCH.what}")
     parser.add_argument("--quick", action="store_true", help="200 tasks and 16 in flight, to try the script")
-    quick = parser.parse_args().quick
+    parser.add_argument("--tasks", type=int, default=2_000)
+    parser.add_argument("--in-flight", type=int, default=200)
+    args = parser.parse_args()
+    quick = args.quick or (args.tasks, args.in_flight) != (2_000, 200)
     machine = describe(["wrens"])
-    rows = measure(*((200, 16, 0.3) if quick else (2_000, 200, 1.0)))
+    rows = measure(*((200, 16, 0.3) if args.quick else (args.tasks, args.in_flight, 1.0)))
     bars = [judge(bar, {row.entrant.label: _medians(row) for row in rows}) for bar in BENCH.bars]
     show(BENCH, rows, bars)
+    if quick:
+        return
     path = RESULTS / "lambda_chaos.json"
     path.write_text(_record(BENCH, rows, bars, machine=machine, quick=quick) + "\n")
     print(f"written: bench/results/{path.name}")

@@ -25,6 +25,9 @@ SCRIPTS = (
     "store_requests",
     "environments",
     "signing",
+    "s3_requests",
+    "lambda_launch",
+    "lambda_chaos",
 )
 
 

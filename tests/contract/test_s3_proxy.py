@@ -6,8 +6,11 @@ import http.client
 from collections.abc import Iterator
 
 import pytest
-from emulators import Server
-from s3_proxy import Fault, Proxy, Request, proxied
+from emulators import CREDENTIALS, Server
+from s3_proxy import THROTTLED, Fault, Proxy, Request, proxied
+
+from wrens.backends.aws_lambda.clients import Throttled
+from wrens.backends.aws_lambda.service import Service
 
 
 @pytest.fixture
@@ -111,6 +114,24 @@ def test_headers_are_dropped_and_replies_cut(proxy: Proxy) -> None:
     with pytest.raises((http.client.HTTPException, ConnectionError)):
         ask(proxy, "GET", "/held")
     assert ask(proxy, "GET", "/held") == (200, b"second")
+
+
+def test_a_request_is_carried_out_twice_and_answered_once(proxy: Proxy) -> None:
+    proxy.script = [Fault("duplicate", "PutObject")]
+    assert ask(proxy, "PUT", "/twice", b"x", **{"If-None-Match": "*"})[0] == 412, (
+        "the second found the first's"
+    )
+    (request,) = proxy.log()
+    assert request.at <= request.answered_at
+
+
+def test_lambda_throttles_in_its_own_words(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": proxy.url}.items():
+        monkeypatch.setenv(name, value)
+    proxy.script = [THROTTLED]
+    with pytest.raises(Throttled, match="TooManyRequestsException: Rate Exceeded"):
+        Service(region="us-east-1").invoke("any", b"{}")
+    assert proxy.counts() == {"Invoke": 1}
 
 
 def test_a_stall_ends_with_the_proxy(aws: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lambda_chaos import Shares, cloud, run
+from lambda_job import Shares, cloud, run
 
 
 @pytest.mark.timeout(110)

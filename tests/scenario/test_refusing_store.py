@@ -86,14 +86,18 @@ def test_a_store_that_refuses_in_mid_job(
 
 @pytest.mark.parametrize("key", ["functions/", "pages/"])
 def test_workers_that_may_not_read(tmp_path: Path, ledger: Ledger, key: str) -> None:
-    big = [bytes([x]) * 100_000 for x in range(TASKS)]  # too large for an invocation, so that pages are read
+    big = [
+        bytes([x]) * 1_000_000 for x in range(TASKS)
+    ]  # too large for an invocation, so that pages are read
     store = refusing(tmp_path / "store", Fault("get", key_contains=key, kind="denied", times=None))
     with wrens.Executor(store=store, max_workers=2) as ex:
         job = ex.options(name="job", retry=wrens.Retry(lost=1)).map_async(len, big)
         with pytest.raises(StoreDenied, match="injected denied"):
             job.results(BOUND_S)
     assert settled(tmp_path / "store") == set()
-    assert wrens.attach("job", store=tmp_path / "store", max_workers=2).results(BOUND_S) == [100_000] * TASKS
+    assert (
+        wrens.attach("job", store=tmp_path / "store", max_workers=2).results(BOUND_S) == [1_000_000] * TASKS
+    )
 
 
 def test_the_executor_serves_other_jobs_after_a_refusal(tmp_path: Path, ledger: Ledger) -> None:
@@ -130,6 +134,7 @@ def growing(x: int) -> bytes:
     return b"x" * (40_000 * x)
 
 
+@pytest.mark.this_computer("limits the size of files")
 def test_results_that_are_too_large_for_a_quota(tmp_path: Path, ledger: Ledger) -> None:
     folder = tmp_path / "store"
     with wrens.Executor(store=folder, max_workers=1, initializer=no_more_than, initargs=(500_000,)) as ex:
@@ -144,6 +149,7 @@ def test_results_that_are_too_large_for_a_quota(tmp_path: Path, ledger: Ledger) 
     assert ledger.counts() - before == {"13": 1}, "what has a verdict is not run again"
 
 
+@pytest.mark.this_computer("changes the mode of a directory")
 def test_a_directory_that_becomes_read_only(tmp_path: Path, ledger: Ledger) -> None:
     folder, lost = tmp_path / "store", tmp_path / "lost"
     for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lambda_chaos import Shares, cloud, run, warm
+from lambda_job import Shares, cloud, run, warm
 
 
 def test_2_000_tasks_200_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

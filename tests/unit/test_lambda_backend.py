@@ -43,6 +43,9 @@ class Scripted:
         for one in orders._order(payload).invocations:
             self.taken[one.attempt] = name
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
     def try_out(self, name: str, payload: bytes) -> orders.Answer:
         return orders.Answer()
 

@@ -228,3 +228,23 @@ def test_a_worker_that_was_lost_before_loads_inputs_one_by_one(store, host, monk
     job = SmallJob(store, abs, [-5, -6])
     attempt.run(msgspec.structs.replace(job.invocations()[0], losses=1), host)
     assert seen == [(0, 0), (1, 1)]
+
+
+BEGUN: list[int] = []
+
+
+@pytest.mark.parametrize(("late_at", "calls"), [(9.0, 1), (10.0, 1), (11.0, 2)])
+def test_what_begins_late_runs_nothing_that_is_settled(store, late_at, calls):
+    BEGUN.clear()
+    job = SmallJob(store, _counts, [7])
+    (first,) = job.invocations()
+    twin = msgspec.structs.replace(first, attempt="00000000.b", late_at=late_at)
+    for invocation in (first, twin):
+        report = attempt.run(invocation, Host("test", "here", VirtualClock(start=10.0)))
+        assert not report.lost
+    assert [7] * calls == BEGUN
+
+
+def _counts(n: int) -> int:
+    BEGUN.append(n)
+    return n

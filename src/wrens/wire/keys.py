@@ -244,6 +244,15 @@ def going_on(attempt: str) -> str:
     return f"{child(batch, 0)}.{own}"
 
 
+def driver_of(attempt: str) -> str:
+    """Return the id of the driver that has launched this attempt.
+
+    >>> driver_of("00000002.0-fbc80071")
+    'fbc80071'
+    """
+    return attempt.rpartition("-")[2]
+
+
 def basename(key: str) -> str:
     """Return the last part of a key.
 

@@ -24,12 +24,14 @@ from typing import NoReturn
 import msgspec
 
 from wrens.serialize import set_resolver, tidy
+from wrens.wire import keys
 from wrens.wire.records import Invocation
 from wrens.worker import page
 from wrens.worker.attempt import run
 from wrens.worker.host import Host
 from wrens.worker.output import Output, raised, text_stream
 from wrens.worker.refs import Refs
+from wrens.worker.surroundings import Surroundings
 from wrens.worker.talk import REASON, Frames, Notice, Setup, frame
 from wrens.worker.watchdog import Watchdog
 
@@ -53,8 +55,12 @@ def main(fds: tuple[int, int, int]) -> NoReturn:
     setup = msgspec.msgpack.decode(next(frames), type=Setup)
     host = _host(setup, sink, memoryview(shared).cast("q"), Output(kept))
     decode = msgspec.msgpack.Decoder(Invocation).decode
+    surroundings = Surroundings()
     for data in frames:
-        _serve(decode(data), host)
+        invocation = decode(data)
+        if surroundings.are_of(keys.driver_of(invocation.attempt)):
+            host.initialized.clear()
+        _serve(invocation, host)
     _leave()
 
 

@@ -174,6 +174,7 @@ class LambdaBackend:
             self._clock.sleep(SOONEST_LOOK_S)
             self._watch.look()
         self._watch.close()
+        self._service.close()
 
     # --- what is seen ---
 

@@ -200,9 +200,8 @@ class Invoker:
             return taken
         for one in taken:
             one.failures += 1
-            one.invocation = msgspec.structs.replace(
-                one.invocation, look_first=True
-            )  # it may have been taken
+            # It may have been taken all the same.
+            one.invocation = msgspec.structs.replace(one.invocation, look_first=True)
         again = [one for one in taken if one.failures < PATIENCE]
         self._again(again)
         self._pause(min(5.0, 0.05 * 2.0 ** taken[0].failures))

@@ -100,6 +100,12 @@ class Service:
         with told(f"lambda:InvokeFunction on {name}", self.region, name):
             self._lambda.invoke(FunctionName=name, InvocationType="Event", Payload=payload)
 
+    def close(self) -> None:
+        """Close the connections."""
+        for each in (self._lambda, self._asking, self._logs):
+            if each is not None:
+                each.close()
+
     def try_out(self, name: str, payload: bytes) -> Answer:
         """Have a function carry out a trial, and wait for its answer.
 
