@@ -100,11 +100,12 @@ def test_workers_that_may_not_read(tmp_path: Path, ledger: Ledger, key: str) -> 
     )
 
 
-def test_the_executor_serves_other_jobs_after_a_refusal(tmp_path: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_executor_serves_other_jobs_after_a_refusal(tmp_path: Path, ledger: Ledger, workers: int) -> None:
     store = refusing(
         tmp_path / "store", Fault("put", key_contains="refused/verdicts/", kind="full", times=None)
     )
-    with wrens.Executor(store=store, max_workers=2) as ex:
+    with wrens.Executor(store=store, max_workers=workers) as ex:
         fine = ex.options(name="fine").map_async(ledger.noted(abs), range(TASKS))
         with pytest.raises(StoreFull):
             ex.options(name="refused").map_async(abs, range(TASKS)).results(BOUND_S)

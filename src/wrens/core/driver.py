@@ -209,6 +209,7 @@ class Driver(Loop):
             self.signs.lost(key[0], notice.attempt, notice.loss)
             if (refusal := losses.refusal(notice.loss)) is not None:
                 self._refused(key[0], refusal)
+                self.machine.withdraw(notice.attempt)  # it is over, and its place is free
                 return
         if notice.interrupted:
             self._perform(self.machine.interrupted(notice.attempt))
