@@ -336,3 +336,10 @@ def test_an_initializer_that_fails_fails_every_task_by_name(tmp_path: Path) -> N
         with pytest.raises(JobFailed) as caught:
             ex.map_async(abs, range(10)).results(30)
     assert {type(error) for error in caught.value.failures.values()} == {InitializerFailed}
+
+
+def test_a_function_of_no_module(ex: wrens.Executor) -> None:
+    made: dict[str, Any] = {}
+    exec("def add_one(x):\n    return x + 1", made)
+    assert made["add_one"].__module__ is None
+    assert ex.submit(made["add_one"], 1).result(30) == 2

@@ -268,7 +268,7 @@ def _certain_by_name(fn: Any) -> frozenset[str]:
     from wrens.serialize.imports import certain_imports
     from wrens.serialize.origins import ORIGINS, Origin
 
-    if type(fn) is not FunctionType or ORIGINS.of(fn.__module__) is not Origin.USER:
+    if type(fn) is not FunctionType or ORIGINS.of(fn.__module__ or "__main__") is not Origin.USER:
         return frozenset()
     return certain_imports(fn.__code__, fn.__globals__.get("__package__") or "")
 
