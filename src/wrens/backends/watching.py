@@ -200,6 +200,7 @@ class StoreWatch:
             self.store(one.store).put(keys.evidence(one.job, one.attempt, "cancel"), b"", mode="replace")
 
     def close(self) -> None:
-        """Free the threads."""
+        """Free the threads and the stores."""
+        self._stores.clear()
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
