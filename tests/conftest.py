@@ -74,6 +74,12 @@ def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
+def stops_s(request: pytest.FixtureRequest) -> float:
+    """How many seconds a worker may take to end when it was asked to."""
+    return 0.0 if request.config.getoption("--on") == "local" else 4.0
+
+
+@pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """A file in which tasks note what they do."""
     from ledger import Ledger

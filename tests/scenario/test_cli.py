@@ -67,7 +67,7 @@ def test_a_killed_clients_job_is_seen_resumed_and_cleaned(tmp_path: Path, client
     assert state(store) == "running"
     client.kill()
     clients.all_gone()
-    assert state(store) == "unfinished"
+    until(lambda: state(store) == "unfinished", 45, "the driver's silence")
     assert "wrens resume cut" in call("show", "cut", "--store", store).stdout
 
     released.touch()

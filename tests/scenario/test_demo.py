@@ -12,7 +12,7 @@ from clients import path_of_imports
 
 from wrens.report import wordcount
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.timeout(90), pytest.mark.this_computer("shows what this computer can do")]
 
 
 def demo(*args: object, temporary: Path) -> subprocess.CompletedProcess[str]:

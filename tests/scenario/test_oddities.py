@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -243,6 +244,7 @@ def test_executors_leave_no_descriptor_and_no_thread(tmp_path: Path) -> None:
             assert list(ex.map(abs, iter([-1, -2]))) == [1, 2]
 
     def open_now() -> int:
+        gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
 
     use()
@@ -353,6 +355,7 @@ def test_two_thousand_failures_are_reported_soon(ex: wrens.Executor) -> None:
     assert watch.seconds < 15
 
 
+@pytest.mark.this_computer("elsewhere each link takes a tenth of a second")
 def test_a_chain_of_a_thousand_futures(ex: wrens.Executor) -> None:
     future = ex.submit(abs, 0)
     for _ in range(1000):

@@ -129,7 +129,7 @@ def test_retry_timeout_backup_and_packing_together(
 @pytest.mark.parametrize("size", [None, 1, 7])
 @pytest.mark.parametrize("backup", [None, wrens.Backup(after=0.0)])
 def test_cancel_with_everything_else(
-    ex: wrens.Executor, ledger: Ledger, size: int | None, backup: wrens.Backup | None
+    ex: wrens.Executor, ledger: Ledger, size: int | None, backup: wrens.Backup | None, stops_s: float
 ) -> None:
     retry = wrens.Retry(attempts=3, on=ConnectionError, backoff_s=0.05)
 
@@ -154,6 +154,7 @@ def test_cancel_with_everything_else(
     assert all(x == y for x, y in caught.value.results.items())
     allowed = (wrens.errors.Cancelled, ConnectionError, WorkerLost)
     assert all(isinstance(error, allowed) for error in caught.value.failures.values())
+    doze(stops_s)
     ran = len(ledger.lines())
     assert ex.submit(abs, -1).result(20) == 1
     doze(0.3)

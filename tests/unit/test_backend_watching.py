@@ -205,7 +205,12 @@ def test_a_store_that_does_not_answer_is_held_against_nobody(store: Store) -> No
     assert not any(watch.silent(float(t)) for t in range(200))
 
 
-def test_who_is_asked_to_stop_finds_word_of_it(watch: StoreWatch, store: Store) -> None:
+@pytest.mark.parametrize("ending", [False, True])
+def test_who_is_asked_to_stop_finds_word_of_it(
+    watch: StoreWatch, store: Store, monkeypatch: pytest.MonkeyPatch, ending: bool
+) -> None:
+    # What the standard library sets when the program has come to its end, while executors are still waited for.
+    monkeypatch.setattr("concurrent.futures.thread._shutdown", ending)
     asked = [watch.expect(attempt(number=n), 0.0) for n in range(20)]
     watch.expect(attempt(number=20), 0.0)
     watch.ask_to_stop(asked)

@@ -171,7 +171,10 @@ class StoreWatch:
             return map(do, attempts)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="wrens-watch")
-        return self._threads.map(do, attempts)
+        try:
+            return self._threads.map(do, attempts)
+        except RuntimeError:  # the interpreter is about to end, and begins nothing new
+            return map(do, attempts)
 
     def _beat(self, one: Awaited) -> float:
         """Return when an attempt last gave a sign of life, by its worker's clock; zero for never."""
@@ -197,6 +200,7 @@ class StoreWatch:
             self.store(one.store).put(keys.evidence(one.job, one.attempt, "cancel"), b"", mode="replace")
 
     def close(self) -> None:
-        """Free the threads."""
+        """Free the threads and the stores."""
+        self._stores.clear()
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)

@@ -55,7 +55,10 @@ class Fetcher:
         for first in range(0, len(items), READERS):
             some = items[first : first + READERS]
             wanted = {key for key in map(key_of, some) if key is not None}
-            self._ahead = {key: self._threads.submit(self._store.get, key) for key in wanted}
+            try:
+                self._ahead = {key: self._threads.submit(self._store.get, key) for key in wanted}
+            except RuntimeError:  # the interpreter is about to end, and begins nothing new
+                self._ahead = {}
             yield from some
         self._ahead = {}
 
