@@ -109,6 +109,11 @@ def opened(service: Scripted) -> Iterator[Callable[..., LambdaBackend]]:
         backend.close()
 
 
+def left(store: Store) -> list[str]:
+    """Return what is in the store, beside the trial of the function."""
+    return [key for key in store.list("") if "/trial." not in key]
+
+
 def attempt(number: int = 0, memory_mb: int | None = None) -> Invocation:
     batch = f"{number:08d}"
     policy = Policy(memory_mb=memory_mb)
@@ -165,7 +170,7 @@ def test_what_is_cancelled_while_its_request_is_open_is_sent_no_more_when_it_is_
         False,
     )
     assert service.taken == {}
-    assert list(store.list("")) == []
+    assert left(store) == []
     assert backend._unwanted == set()
 
 
@@ -177,10 +182,10 @@ def test_what_is_cancelled_while_its_request_is_open_is_asked_to_stop_when_it_wa
     backend.launch([attempt()])
     assert gate.reached.wait(10)
     backend.cancel([attempt().attempt])
-    assert list(store.list("")) == []
+    assert left(store) == []
     gate.open()
     sent(backend)
-    assert list(store.list("")) == [keys.evidence("job", attempt().attempt, "cancel")]
+    assert left(store) == [keys.evidence("job", attempt().attempt, "cancel")]
 
 
 def test_closing_asks_those_to_stop_whose_request_was_open(
@@ -195,7 +200,7 @@ def test_closing_asks_those_to_stop_whose_request_was_open(
     gate.open()
     key = keys.evidence("job", attempt().attempt, "cancel")
     end = SystemClock().now() + 10
-    while key not in list(store.list("")):
+    while key not in left(store):
         assert SystemClock().now() < end
     store.put(keys.verdict("job", attempt().batch), b"a verdict")
     closing.join(10)
@@ -209,6 +214,15 @@ def test_a_verdict_that_is_there_before_the_request_is_answered_is_found(
     backend = opened()
     backend.launch([attempt()])
     assert polled(backend) == [Committed(attempt().attempt)]
+
+
+def test_nothing_stays_of_the_functions_trial(opened: Callable[..., LambdaBackend], store: Store) -> None:
+    backend = opened()
+    backend.launch([attempt()])
+    sent(backend)
+    backend._watch.forget(backend._watch.attempts)
+    backend.close()
+    assert list(store.list("")) == []
 
 
 # --- those that say nothing -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ counts as lost. Nothing here is needed for a result to be right.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import Counter, deque
@@ -94,6 +95,7 @@ class LambdaBackend:
         self._watch = StoreWatch(partial(open_store, decided=True))
         self._tried: dict[str, Refusal | None] = {}
         """For each store, what stands in the way of every attempt there, as far as is known."""
+        self._trials: list[threading.Thread] = []
         self._sent: deque[Invocation] = deque()
         self._unwanted: set[str] = set()
         """Cancelled while their request was open."""
@@ -118,7 +120,9 @@ class LambdaBackend:
         for url, job in {one.store: one.job for one in invocations}.items():
             if url not in self._tried:
                 self._tried[url] = None
-                threading.Thread(target=self._try, args=(url, job), name="wrens-trial", daemon=True).start()
+                trial = threading.Thread(target=self._try, args=(url, job), name="wrens-trial", daemon=True)
+                self._trials.append(trial)
+                trial.start()
         self._invoker.put([_for_the_wire(one) for one in invocations], self._function_of)
         self._look_soon()
 
@@ -173,6 +177,8 @@ class LambdaBackend:
                 break
             self._clock.sleep(SOONEST_LOOK_S)
             self._watch.look()
+        for trial in self._trials:
+            trial.join(max(0.0, end - self._clock.now()))  # or it would write to a job that is deleted
         self._watch.close()
         self._service.close()
 
@@ -242,7 +248,8 @@ class LambdaBackend:
         key = keys.evidence(job, f"trial.{keys.new_mark()}", "heartbeat")
         sign = Heartbeat(attempt="trial of the client", at=self._clock.wall(), where="client")
         try:
-            self._watch.store(url).put(key, envelope.to_json(sign), mode="replace")
+            store = self._watch.store(url)
+            store.put(key, envelope.to_json(sign), mode="replace")
             answer = self._service.try_out(facts.name, orders.encode(orders.Trial(VERSION, url, key)))
         except (Throttled, Unreachable, StoreError):
             return  # attempts will meet it, if it stays
@@ -250,6 +257,8 @@ class LambdaBackend:
             self._tried[url] = _refusal(error)
         else:
             self._tried[url] = answer.refused
+        with contextlib.suppress(StoreError):
+            store.delete([key])
         self._look_at = 0.0
         self.wake()
 
