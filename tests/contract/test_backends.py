@@ -45,7 +45,7 @@ class TestLambda(BackendContract):
         for name, value in aws.environment.items():
             monkeypatch.setenv(name, value)
         if aws.url not in _accounts:
-            aws.make_bucket("contract")
+            aws.make_bucket("exam-of-lambda")
             make_function(aws, "contract")
             _accounts.add(aws.url)
 
@@ -53,4 +53,4 @@ class TestLambda(BackendContract):
         return LambdaBackend(4, function="contract")
 
     def make_store(self, folder: Path) -> Store:
-        return open_store(f"s3://contract/{next(_names)}")
+        return open_store(f"s3://exam-of-lambda/{next(_names)}")
