@@ -181,6 +181,7 @@ def test_inputs_are_read_in_the_thread_that_consumes_and_in_order(ex: wrens.Exec
     assert threads == {threading.get_ident()}
 
 
+@pytest.mark.this_computer("elsewhere more is gathered for a batch, and may wait for the next input")
 def test_a_slow_generator_delivers_early_results_early(ex: wrens.Executor) -> None:
     gate = threading.Event()
 
