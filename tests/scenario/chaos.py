@@ -88,7 +88,7 @@ def _written_at(object_: Path) -> float:
     return on_lambda.written_at(object_)
 
 
-def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
+def check(folder: Path, job: str, ledger: Ledger, tasks: int, lateness_s: float = LATENESS_S) -> Counter[int]:
     """Check that every task is settled once and was not run after that; returns how often each was run."""
     tree = tree_of(open_store(folder), job, lambda batch: _written_at(folder / keys.verdict(job, batch)))
     assert tree.missing == []
@@ -99,7 +99,7 @@ def check(folder: Path, job: str, ledger: Ledger, tasks: int) -> Counter[int]:
     for line in ledger.lines():
         task, at = line.split()
         runs[int(task)] += 1
-        if float(at) > tree.committed_at[int(task)] + LATENESS_S:
+        if float(at) > tree.committed_at[int(task)] + lateness_s:
             late.append((int(task), float(at) - tree.committed_at[int(task)]))
     assert late == [], "tasks were run after they had been settled"
     assert set(runs) == set(range(tasks)), "some tasks have a result but were never run"
