@@ -295,6 +295,16 @@ def test_a_package_without_a_wheel_is_named_with_the_platform(opened: Opened) ->
         ex.submit(abs, -1)
     assert caught.value.wanted == ("psycopg2==2.9.9",)
     assert "container image" in str(caught.value)
+    assert "Python 3.12" not in str(caught.value)
+
+
+def test_where_wheels_lack_because_the_system_is_old_a_newer_one_is_named(
+    bare: Bare, opened: Opened, tmp_path: Path
+) -> None:
+    old = BareBackend(bare, tmp_path / "root", platform(libc="manylinux_2_17"))
+    ex = opened(backend=old, environment=wrens.Environment(also=("psycopg2==2.9.9",)))
+    with pytest.raises(NoWheel, match=r"Those of Python 3\.12 and later have a newer one"):
+        ex.submit(abs, -1)
 
 
 def test_what_contradicts_itself_is_told_in_the_words_of_the_resolver(opened: Opened) -> None:

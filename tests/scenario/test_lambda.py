@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import boto3
@@ -76,6 +77,24 @@ def test_a_function_that_needs_numpy_and_an_own_package_runs_where_neither_is(
     assert [found[0] for found in results] == [45.0, 499_500.0, 4_999_950_000.0]
     assert {"wrens-environments" in found[1] for found in results} == {True}
     assert not any(str(tmp_path / "shop") in found[2] for found in results)
+
+
+def test_what_the_platform_happens_to_have_does_not_hide_the_version_that_is_installed_here(
+    account: Server, store: str, tmp_path: Path
+) -> None:
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "numpy.py").write_text("__version__ = '0.1'\n")
+    make_function(account, "with-others", PYTHONPATH=str(tmp_path / "runtime"))
+
+    def seen() -> str:
+        import numpy
+
+        return numpy.__version__
+
+    with wrens.Executor("lambda:with-others", store=store, max_workers=1) as ex:
+        assert ex.options(environment=wrens.Environment(provided=True)).submit(seen).result(60) == "0.1"
+    with wrens.Executor("lambda:with-others", store=store, max_workers=1) as ex:
+        assert ex.submit(seen).result(60) == version("numpy")
 
 
 def test_workers_of_a_task_have_the_packages_that_its_own_worker_was_given(

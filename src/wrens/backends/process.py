@@ -21,6 +21,7 @@ import select
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ class Process:
     Args:
         backend: Name of the backend.
         where: The place in words, as it stands in verdicts; by default this computer.
-        folders: Where it finds modules that this process has not.
+        folders: Packages of the job, before those that this process has; see :func:`search_path`.
 
     Raises:
         OSError: if the system will not start one more process.
@@ -200,10 +201,12 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     """Start the process, in a session of its own: Ctrl-C passes it by, and one kill takes its children too."""
     here = os.getcwd()  # noqa: PTH109 - as text
-    path = [*(entry or here for entry in sys.path if isinstance(entry, str)), *folders]
+    path = [entry or here for entry in sys.path if isinstance(entry, str)]
     home = str(Path(__file__).resolve().parents[2])
     if home not in path:
         path.append(home)
+    if folders:
+        path = search_path(path, home, folders)
     return subprocess.Popen(
         [sys.executable, "-P", "-c", BOOT, ",".join(map(str, pipes)), "\n".join(path)],
         stdin=subprocess.DEVNULL,
@@ -212,6 +215,31 @@ def _spawn(
         pass_fds=pipes,
         start_new_session=True,
     )
+
+
+def search_path(path: Sequence[str], home: str, folders: Sequence[str]) -> list[str]:
+    """Return where a worker looks for modules, with the packages that the job has brought among them.
+
+    What it brought was resolved for the user's function and comes before what the platform happens to have, such
+    as the AWS library in Lambda's runtime. Python's own modules and what lies beside wrens come first: the worker
+    was built from those.
+
+    Args:
+        path: Where this process looks.
+        home: The folder in which wrens is.
+        folders: The packages of the job.
+
+    >>> import os
+    >>> library = os.path.dirname(os.__file__)
+    >>> found = search_path(["/var/task", "/var/runtime", library, library + "/site-packages"], "/var/task", ["/e"])
+    >>> found == ["/var/task", library, "/e", "/var/runtime", library + "/site-packages"]
+    True
+    """
+    library = sysconfig.get_path("stdlib")
+    archive = Path(library).parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    own = {home, library, str(archive), str(Path(library, "lib-dynload"))}
+    first = [entry for entry in path if entry in own]
+    return [*first, *folders, *(entry for entry in path if entry not in first)]
 
 
 def _file() -> int:

@@ -23,6 +23,12 @@ LIMIT_S = 900.0
 """Longer than this uv may not take."""
 SAID = 1500
 """Characters of its words that are told."""
+OLD = "manylinux_2_17"
+"""The system of AWS Lambda's Python 3.11, for which fewer wheels are made than for those of later versions."""
+NEWER = (
+    "The workers' system is an old one. Those of Python 3.12 and later have a newer one on AWS Lambda: run this "
+    "program with such a Python, and `wrens deploy aws` from it."
+)
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*(?:==[\w.+!-]+)?) ha(?:s|ve) no (?:[\w./-]+ ){0,2}wheels")
 
 
@@ -124,7 +130,8 @@ class Installer:
         said = shortened(stderr)
         lacking = tuple(dict.fromkeys(_NO_WHEEL.findall(" ".join(stderr.split()))))
         if lacking:
-            raise NoWheel(lacking, f"{self._platform.tag} and Python {self._platform.python}", said)
+            hint = NEWER if self._platform.libc == OLD else ""
+            raise NoWheel(lacking, f"{self._platform.tag} and Python {self._platform.python}", said, hint)
         raise CannotResolve(tuple(wanted), self._platform.tag, said)
 
 

@@ -14,17 +14,22 @@ class VersionMismatch(WrensError):
         what: ``"Python"`` or ``"wrens"``.
         made, here: The version that it was made with, and the one that there is.
         thing, where: What it is, such as a key; who tried to read it, or empty for this process.
+        advice: What to do; by default what helps with what is in a store.
     """
 
-    def __init__(self, what: str, made: str, here: str, thing: str = "", where: str = "") -> None:
-        super().__init__(what, made, here, thing, where)
+    def __init__(
+        self, what: str, made: str, here: str, thing: str = "", where: str = "", advice: str = ""
+    ) -> None:
+        super().__init__(what, made, here, thing, where, advice)
         self.what, self.made, self.here, self.thing, self.where = what, made, here, thing, where
+        self.advice = advice
 
     def __str__(self) -> str:
         thing, where = self.thing or "what was sent", self.where or "this process"
         return lines(
             f"{thing} was made with {self.what} {self.made}, and {where} has {self.what} {self.here}",
-            "It was left as it is, like everything that is in the store.",
+            self.advice
+            or "It was left as it is, like everything that is in the store.\n"
             f"Go on with {self.what} {self.made} (wrens.attach completes a job), or make the job anew.",
         )
 
@@ -157,13 +162,25 @@ class CannotResolve(BadEnvironment):
 
 
 class NoWheel(CannotResolve):
-    """A package has no wheel that runs on the workers' platform; ``wanted`` names it with its version."""
+    """A package has no wheel that runs on the workers' platform.
+
+    Args:
+        wanted: Its name and version, such as ``"numpy==2.4.6"``.
+        platform: For which platform.
+        said: What the resolver says, shortened.
+        hint: What may help with this platform.
+    """
+
+    def __init__(self, wanted: tuple[str, ...], platform: str, said: str, hint: str = "") -> None:
+        super().__init__(wanted, platform, said)
+        self.args, self.hint = (wanted, platform, said, hint), hint
 
     def __str__(self) -> str:
         return lines(
             f"{', '.join(self.wanted)} has no wheel for {self.platform}, and packages are not compiled for "
             "workers",
             self.said.strip().replace("\n", "\n  "),
+            self.hint,
             self._advice,
         )
 

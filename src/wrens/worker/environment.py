@@ -1,6 +1,6 @@
 """Packages for a worker whose interpreter has none: fetched, checked, unpacked, kept while there is room.
 
-    <root>/<digest>/site-packages/     what to put on ``sys.path``, after the worker's own
+    <root>/<digest>/site-packages/     what to put on ``sys.path``, after Python's own and wrens'
     <root>/<digest>/used               its size; the time of its last use; locked while somebody uses it
     <root>/.draft-…/                   the same while it is being unpacked
 
@@ -41,7 +41,7 @@ class Ready:
     """Packages that can be imported now.
 
     Args:
-        folder: To be put on ``sys.path``, after the worker's own packages.
+        folder: To be put on ``sys.path``, after Python's own modules and what wrens needs.
         fetch_s: Seconds that reading from the store took.
         unpack_s: Seconds that checking and unpacking took.
         nbytes: Bytes that were read.

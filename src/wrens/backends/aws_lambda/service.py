@@ -165,10 +165,13 @@ def check(facts: Facts, *, wrens: str = __version__) -> None:
     here = ".".join(platform.python_version_tuple()[:2])
     theirs = facts.variables.get("WRENS_PYTHON") or facts.python
     if theirs and theirs != here:
-        raise VersionMismatch("Python", here, theirs, "this client's code", where)
+        advice = (
+            f"Run this program with Python {theirs}, or deploy workers for Python {here} from it: {DEPLOY}"
+        )
+        raise VersionMismatch("Python", here, theirs, "this client's code", where, advice)
     made = facts.variables.get("WRENS_VERSION")
     if made and made != wrens:
-        raise VersionMismatch("wrens", wrens, made, "this client", f"{where} (update it: {DEPLOY})")
+        raise VersionMismatch("wrens", wrens, made, "this client", where, f"Update the function: {DEPLOY}")
     if facts.state not in {"Active", "Inactive"}:
         advice = f"Wait until it is active, or make it anew: {DEPLOY}"
         raise BackendError("lambda", f"{where} is not ready", f"its state is {facts.state}", advice)
