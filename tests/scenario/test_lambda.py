@@ -87,9 +87,9 @@ def test_what_the_platform_happens_to_have_does_not_hide_the_version_that_is_ins
     make_function(account, "with-others", PYTHONPATH=str(tmp_path / "runtime"))
 
     def seen() -> str:
-        import numpy
+        import numpy as np
 
-        return numpy.__version__
+        return np.__version__
 
     with wrens.Executor("lambda:with-others", store=store, max_workers=1) as ex:
         assert ex.options(environment=wrens.Environment(provided=True)).submit(seen).result(60) == "0.1"
