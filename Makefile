@@ -6,6 +6,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Tests wait for servers more than they compute, so two run at a time; those of a module or class stay together.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadscope
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types contracts lambda scenario-lambda stress chaos bench clean
 
@@ -18,15 +21,15 @@ demo: $(VENV)/.run  ## count the words of your Python's own files, and survive t
 test: $(VENV)/.test  ## all tests, with everything that they need
 	$(BIN)/python tests/conformance/fetch_testsuite.py
 	$(BIN)/python tests/servers/install.py
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 # Failures and losses with their evidence, kills of workers and clients, and a client's work taken up by another.
 ON_LAMBDA := tests/scenario/test_failures.py tests/scenario/test_crashes.py tests/scenario/test_many_kills.py \
 	tests/scenario/test_attach.py
 
-lambda: $(VENV)/.test  ## the scenario tests that tell most, with workers on an emulated AWS: two to three minutes
+lambda: $(VENV)/.test  ## the scenario tests that tell most, with workers on an emulated AWS: about two minutes
 	$(BIN)/python tests/servers/install.py
-	$(BIN)/python -m pytest $(ON_LAMBDA) --on lambda $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(ON_LAMBDA) --on lambda $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 scenario-lambda: $(VENV)/.test  ## all scenario tests with workers on an emulated AWS
 	$(BIN)/python tests/servers/install.py

@@ -208,8 +208,10 @@ def test_without_create_nothing_is_made(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    for parent in (tmp_path.parent, tmp_path.parent.parent):
+    for parent in tmp_path.parents:
         parent.chmod(0o755)
+        if parent.name.startswith("pytest-of-"):
+            break
     shut = tmp_path / "shut"
     shut.mkdir()
     shut.chmod(0o555)
