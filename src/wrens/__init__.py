@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from wrens.core.policy import Resources as Resources
     from wrens.core.policy import Retry as Retry
     from wrens.environments.wanted import Environment as Environment
+    from wrens.models.aggregating import group_by as group_by
+    from wrens.models.mapreduce import map_reduce as map_reduce
+    from wrens.models.partition import Partition as Partition
+    from wrens.models.partition import partition as partition
+    from wrens.models.sorting import sort as sort
     from wrens.worker.context import current_task as current_task
 
 _HOMES = {
@@ -38,12 +43,17 @@ _HOMES = {
     "Job": "wrens.core.job",
     "Options": "wrens.core.policy",
     "Packing": "wrens.core.policy",
+    "Partition": "wrens.models.partition",
     "Progress": "wrens.core.outcomes",
     "Resources": "wrens.core.policy",
     "Retry": "wrens.core.policy",
     "Shared": "wrens.core.executor",
     "attach": "wrens.core.attach",
     "current_task": "wrens.worker.context",
+    "group_by": "wrens.models.aggregating",
+    "map_reduce": "wrens.models.mapreduce",
+    "partition": "wrens.models.partition",
+    "sort": "wrens.models.sorting",
 }
 
 __all__ = list(_HOMES)

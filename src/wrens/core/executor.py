@@ -266,6 +266,15 @@ class Executor(concurrent.futures.Executor):
         put_content(store, keys.value(name), packed.buffers)
         return Shared(ValueRef(store.url, name), packed.nbytes)
 
+    @property
+    def workers(self) -> int:
+        """How many workers may run at a time.
+
+        >>> Executor("inline").workers
+        1
+        """
+        return self._session.backend.limits.parallelism
+
     def options(self, **changes: Any) -> Self:
         """Return a view of this executor with other options for what is called through it.
 

@@ -7,6 +7,10 @@
     │   ├── UnknownJob (LookupError)          the store holds no such job
     │   ├── CannotShip (TypeError)            a function, input, result or exception that cannot travel
     │   └── Cancelled (CancelledError)        the task was cancelled before it had a result
+    ├── fix the data
+    │   ├── NoData (FileNotFoundError)        an address of data names nothing that is there
+    │   ├── BadData (ValueError)              a piece of it is not what it was said to be
+    │   └── TargetTaken (FileExistsError)     where results should go there is something already
     ├── fix the set-up
     │   ├── StoreError (OSError)
     │   │   ├── BadStoreURL (ValueError)      the URL names no store
@@ -22,6 +26,7 @@
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   ├── InitializerFailed (BrokenExecutor)
+    │   ├── MissingPackage (ImportError)      one that only some of wrens needs
     │   ├── ServiceError                      a cloud service refused a request
     │   ├── NotOurs                           something of this name was not made by wrens
     │   ├── CannotDeploy                      what workers need cannot be built or put in place
@@ -54,6 +59,7 @@ from __future__ import annotations
 
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
+from wrens.errors.data import BadData, NoData, TargetTaken
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
@@ -64,6 +70,7 @@ from wrens.errors.setup import (
     EnvironmentTooLarge,
     InitializerFailed,
     MissingModule,
+    MissingPackage,
     NotOurs,
     NoWheel,
     ServiceError,
@@ -88,6 +95,7 @@ from wrens.errors.trust import BadSignature, BadSigningKey, ForeignRecord
 __all__ = [
     "AlreadyExists",
     "BackendError",
+    "BadData",
     "BadEnvironment",
     "BadOption",
     "BadSignature",
@@ -105,6 +113,8 @@ __all__ = [
     "JobFailed",
     "JobIncomplete",
     "MissingModule",
+    "MissingPackage",
+    "NoData",
     "NoPutIfAbsent",
     "NoWheel",
     "NotOurs",
@@ -116,6 +126,7 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreUnavailable",
+    "TargetTaken",
     "TaskTimeout",
     "UncertainWrite",
     "UnknownBackend",

@@ -68,6 +68,23 @@ class BackendError(WrensError):
         )
 
 
+class MissingPackage(WrensError, ImportError):
+    """A package that only some of wrens needs is not installed here.
+
+    Args:
+        package: Its name.
+        what: What needs it, as the beginning of "... need it".
+        advice: What to do.
+    """
+
+    def __init__(self, package: str, what: str = "", advice: str = "") -> None:
+        super().__init__(package, what, advice)
+        self.package, self.what, self.advice = package, what, advice
+
+    def __str__(self) -> str:
+        return lines(f"{self.what} need {self.package}, which is not installed here", self.advice)
+
+
 class InitializerFailed(WrensError, BrokenExecutor):
     """The executor's ``initializer`` raised in a worker, so no task can run.
 

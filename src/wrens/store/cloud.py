@@ -235,7 +235,7 @@ class CloudStore:
         check_range(start, length)
         options: GetOptions = {}
         if length == 0:
-            self._size(key)
+            self.size(key)
             return memoryview(b"")
         if length is not None:
             options["range"] = (start, start + length)
@@ -247,14 +247,20 @@ class CloudStore:
         except _FAILURES as error:
             failure = self._not_read(key, error)
             missing = isinstance(failure, (ObjectMissing, StoreUnavailable))
-            if not missing and options and start >= self._size(key):
+            if not missing and options and start >= self.size(key):
                 return memoryview(b"")  # services call a start past the end an error
             raise failure from error
         self._count("get", key, found.nbytes, times=0)
         return found
 
-    def _size(self, key: str) -> int:
-        self._count("get", key)
+    def size(self, key: str) -> int:
+        """Return how many bytes an object has.
+
+        Raises:
+            ObjectMissing: if there is no such object.
+            StoreError: if the service refused or failed.
+        """
+        self._count("get", check_key(key))
         try:
             return obstore.head(self._inner, key)["size"]
         except _FAILURES as error:
@@ -271,7 +277,7 @@ class CloudStore:
             return failure
         try:
             near = self._pages(key[: key.rfind("/") + 1], key[:-1])
-            there = next((found for found in near if found >= key), None) == key
+            there = next((found for found, _ in near if found >= key), None) == key
         except StoreError:
             return failure
         return failure if there else ObjectMissing("get", key, self.url, failure.reason)
@@ -279,9 +285,14 @@ class CloudStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``, in order, one page of the service at a time."""
         check_prefix(prefix)
-        return self._pages(prefix, after)
+        return (key for key, _ in self._pages(prefix, after))
 
-    def _pages(self, prefix: str, after: str) -> Iterator[str]:
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the keys that begin with ``prefix``, in order, each with how many bytes the object has."""
+        check_prefix(prefix)
+        return self._pages(prefix, "")
+
+    def _pages(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
         self._count("list", prefix)
         try:
             # A listing begins where ``after`` ends, but a service may take it for a hint only.
@@ -291,7 +302,7 @@ class CloudStore:
                     self._count("list", prefix)
                 for entry in page:
                     if entry["path"] > after:
-                        yield entry["path"]
+                        yield entry["path"], entry["size"]
         except _FAILURES as error:
             raise translate(error, "list", prefix, self.url) from error
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
@@ -197,6 +198,28 @@ class DirectoryStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``, in order, one directory at a time."""
         return self._walk(check_prefix(prefix), after)
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the keys that begin with ``prefix``, in order, each with how many bytes the object has."""
+        for key in self.list(prefix):
+            with suppress(ObjectMissing):  # deleted while listing
+                yield key, self.size(key)
+
+    def size(self, key: str) -> int:
+        """Return how many bytes an object has.
+
+        Raises:
+            ObjectMissing: if there is no such object.
+        """
+        try:
+            status = os.stat(self._root + check_key(key))  # noqa: PTH116
+        except OSError as error:
+            if error.errno in _NO_SUCH:
+                raise ObjectMissing("get", key, self.url) from None
+            raise translate(error, "get", key, self.url) from error
+        if stat.S_ISDIR(status.st_mode):
+            raise ObjectMissing("get", key, self.url)
+        return status.st_size
 
     def _walk(self, prefix: str, after: str) -> Iterator[str]:
         for name in self._names(prefix):

@@ -81,7 +81,46 @@ def raw_range(store: Store, key: str, start: int, length: int) -> memoryview:
     return store.get(key, start=start, length=length) if raw is None else raw(key, start, length)
 
 
+def put_raw(store: Store, key: str, data: Buffer | Sequence[Buffer]) -> None:
+    """Store an object, in a signed store without a signature, for those who keep a digest of it where it is signed."""
+    raw: Callable[[str, Buffer | Sequence[Buffer]], None] = getattr(store, "put_raw", store.put)
+    raw(key, data)
+
+
 def get_head(store: Store, key: str, length: int) -> memoryview:
     """Return the beginning of an object: at most ``length`` bytes, or all that was signed together with them."""
     head: Callable[[str, int], memoryview] | None = getattr(store, "get_head", None)
     return store.get(key, length=length) if head is None else head(key, length)
+
+
+def sizes(store: Store, prefix: str) -> Iterator[tuple[str, int]]:
+    """Yield the keys that begin with ``prefix``, in key order, each with how many bytes the object has.
+
+    Most services tell the sizes with a listing. Of a store that does not, the objects are read.
+
+    >>> from wrens.store import open_store
+    >>> store = open_store("memory://sizes")
+    >>> store.put("a/b", b"12345")
+    >>> list(sizes(store, "a/"))
+    [('a/b', 5)]
+    """
+    told: Callable[[str], Iterator[tuple[str, int]]] | None = getattr(store, "sizes", None)
+    if told is not None:
+        return told(prefix)
+    return ((key, store.get(key).nbytes) for key in store.list(prefix))
+
+
+def size(store: Store, key: str) -> int:
+    """Return how many bytes an object has; of a store that does not tell, it is read.
+
+    Raises:
+        ObjectMissing: if there is no such object.
+
+    >>> from wrens.store import open_store
+    >>> store = open_store("memory://size")
+    >>> store.put("k", b"12345")
+    >>> size(store, "k")
+    5
+    """
+    told: Callable[[str], int] | None = getattr(store, "size", None)
+    return store.get(key).nbytes if told is None else told(key)

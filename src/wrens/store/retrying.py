@@ -17,7 +17,7 @@ from wrens.clock import Clock, SystemClock
 from wrens.errors import AlreadyExists, StoreError, StoreUnavailable, UncertainWrite
 from wrens.store.budget import Budget
 from wrens.store.naming import as_buffers
-from wrens.store.port import Buffer, Mode, Store
+from wrens.store.port import Buffer, Mode, Store, size, sizes
 from wrens.store.readback import same_object
 
 T = TypeVar("T")
@@ -131,6 +131,14 @@ class RetryingStore:
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
         """Return the object's bytes from ``start``, all or at most ``length`` of them."""
         return self._retry(lambda: self._inner.get(key, start=start, length=length))
+
+    def size(self, key: str) -> int:
+        """Return how many bytes an object has."""
+        return self._retry(lambda: size(self._inner, key))
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the keys that begin with ``prefix`` with their sizes; a listing that breaks is begun anew."""
+        return iter(self._retry(lambda: list(sizes(self._inner, prefix))))
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``; a listing that breaks goes on where it was."""

@@ -27,6 +27,7 @@ from wrens.store.signing_keys import VARIABLE, SigningKey
 HEADER = 192
 """Bytes that a signature adds to an object: a multiple of 64, so that arrays keep their places."""
 _MARK = b"#wrens-signed 1 "
+_UNSIGNED = b"#wrens-unsigned".ljust(HEADER - 1) + b"\n"
 _LINE = re.compile(_MARK + rb"([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{64}) [0-9a-f]{64} *\n")
 _LONGEST = 1 << 40
 """No head is longer; who says so is not asked for the bytes."""
@@ -110,6 +111,10 @@ class SignedStore:
         begun = told[:-_DIGEST]
         self._compare(key, told, begun + self._digest_of_head(key, begun, head))
         return head
+
+    def put_raw(self, key: str, data: Buffer | Sequence[Buffer]) -> None:
+        """Store an object without a signature: whoever reads it by :meth:`raw_range` has digests to check it by."""
+        self._inner.put(key, [_UNSIGNED, *as_buffers(data)])
 
     def raw_range(self, key: str, start: int, length: int) -> memoryview:
         """Return a range of the object, which nobody has checked."""

@@ -9,6 +9,7 @@
     jobs/<job>/verdicts/<batch>          the one record that settles a batch
     jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss, wasted; cancel, a word for the worker's host
     jobs/<job>/attempts/driver.<id>/…    evidence: heartbeat, account
+    jobs/<job>/exchange/<id>             what a task has made for the tasks of the next stage
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
@@ -113,6 +114,11 @@ def check_name(name: str) -> str:
 def function(name: str) -> str:
     """Key of a function or module bundle with this name."""
     return f"functions/{name}"
+
+
+def exchange(job: str) -> str:
+    """Prefix under which a job's tasks leave data for the next stage, without its slash."""
+    return f"jobs/{job}/exchange"
 
 
 def value(name: str) -> str:

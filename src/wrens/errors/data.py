@@ -1,0 +1,62 @@
+"""Errors of the user's data: what is not there, what does not fit, what would be overwritten."""
+
+from __future__ import annotations
+
+from wrens.errors.base import WrensError, lines
+
+
+class NoData(WrensError, FileNotFoundError):
+    """An address of data names nothing that is there.
+
+    Args:
+        url: The address as it was given.
+        problem: What is wrong, as a sentence without a full stop.
+        advice: What to do.
+    """
+
+    def __init__(self, url: str, problem: str = "nothing is there", advice: str = "") -> None:
+        super().__init__(url, problem, advice)
+        self.url, self.problem, self.advice = url, problem, advice
+
+    def __str__(self) -> str:
+        return lines(
+            f"{self.url}: {self.problem}", self.advice or "Look at the address. Nothing was started."
+        )
+
+
+class BadData(WrensError, ValueError):
+    """A piece of the user's data is not what it was said to be.
+
+    Args:
+        url: The object's address.
+        offset: Where in the object, in bytes from its beginning.
+        problem: What is wrong there, as a sentence without a full stop.
+        advice: What to do.
+    """
+
+    def __init__(self, url: str, offset: int = 0, problem: str = "", advice: str = "") -> None:
+        super().__init__(url, offset, problem, advice)
+        self.url, self.offset, self.problem, self.advice = url, offset, problem, advice
+
+    def __str__(self) -> str:
+        return lines(f"{self.url}, byte {self.offset:,}: {self.problem}", self.advice)
+
+
+class TargetTaken(WrensError, FileExistsError):
+    """Where results should go there is something already.
+
+    Args:
+        url: The place.
+        found: One of the objects there.
+        advice: What to do.
+    """
+
+    def __init__(self, url: str, found: str = "", advice: str = "") -> None:
+        super().__init__(url, found, advice)
+        self.url, self.found, self.advice = url, found, advice
+
+    def __str__(self) -> str:
+        return lines(
+            f"{self.url} holds data already, such as {self.found}; nothing was written",
+            self.advice or "Name another place, or pass overwrite=True to have what is there replaced.",
+        )
