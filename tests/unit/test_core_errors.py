@@ -51,6 +51,8 @@ FACTS: dict[str, tuple[Any, ...]] = {
     "BadData": ("s3://lab/words.txt", 1234, "b'\\xff' is not utf-8", "Name the encoding."),
     "MissingPackage": ("pyarrow", "Parquet files", "pip install 'wrens[data]'"),
     "NoData": ("s3://lab/*.txt", "no object matches", "Look at the address."),
+    "ExchangeLost": ("redis://127.0.0.1", "wrens/jobs/j/exchange/1/0", "it is not there any more"),
+    "BadShard": ("redis://127.0.0.1", "it does not answer", "Look at the address."),
     "TargetTaken": ("/data/out", "/data/out/part-00000", "Name another place."),
     "WorkerLost": ("job", 7, ("local: killed", "local: killed again"), "memory", "last words"),
     "TaskTimeout": ("job", 7, 1.5, 'File "x.py", line 3'),

@@ -10,7 +10,8 @@
     ├── fix the data
     │   ├── NoData (FileNotFoundError)        an address of data names nothing that is there
     │   ├── BadData (ValueError)              a piece of it is not what it was said to be
-    │   └── TargetTaken (FileExistsError)     where results should go there is something already
+    │   ├── TargetTaken (FileExistsError)     where results should go there is something already
+    │   └── ExchangeLost                      what one stage wrote for the next is gone
     ├── fix the set-up
     │   ├── StoreError (OSError)
     │   │   ├── BadStoreURL (ValueError)      the URL names no store
@@ -23,6 +24,7 @@
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── BadShard                          a Redis server cannot be used for an exchange
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   ├── InitializerFailed (BrokenExecutor)
@@ -59,11 +61,12 @@ from __future__ import annotations
 
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
-from wrens.errors.data import BadData, NoData, TargetTaken
+from wrens.errors.data import BadData, ExchangeLost, NoData, TargetTaken
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
     BadEnvironment,
+    BadShard,
     CannotDeploy,
     CannotResolve,
     CannotStart,
@@ -98,6 +101,7 @@ __all__ = [
     "BadData",
     "BadEnvironment",
     "BadOption",
+    "BadShard",
     "BadSignature",
     "BadSigningKey",
     "BadStoreURL",
@@ -108,6 +112,7 @@ __all__ = [
     "CannotStart",
     "DamagedObject",
     "EnvironmentTooLarge",
+    "ExchangeLost",
     "ForeignRecord",
     "InitializerFailed",
     "JobFailed",

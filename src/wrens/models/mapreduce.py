@@ -239,7 +239,7 @@ def _reducer(
     return reduce_one
 
 
-def shared_out(columns: list[list[Slice]], workers: int) -> list[list[list[Slice]]]:
+def shared_out(columns: Sequence[Sequence[Slice]], workers: int) -> list[list[Sequence[Slice]]]:
     """Return columns that lie side by side as shares of about the same size, one for each reducer.
 
     Args:
@@ -249,7 +249,7 @@ def shared_out(columns: list[list[Slice]], workers: int) -> list[list[list[Slice
     sizes = [sum(one.nbytes for one in column) for column in columns]
     whole_size = sum(sizes)
     count = max(-(-whole_size // PART), min(workers, -(-whole_size // LEAST)), 1)
-    shares: list[list[list[Slice]]] = []
+    shares: list[list[Sequence[Slice]]] = []
     held = 0
     for column, size in zip(columns, sizes, strict=True):
         # A share ends where the next column would bring it further from its part of the whole than it is now.
