@@ -35,7 +35,9 @@ def proxy(aws: Server) -> Iterator[Proxy]:
 
 @pytest.mark.parametrize(("n", "m"), [(9, 9), (10, 7), (2, 17), (12, 1)])
 @pytest.mark.parametrize("way", ["packed", "two-level"])
-def test_requests_are_those_of_the_formula(proxy: Proxy, tmp_path: Path, way: choosing.Way, n: int, m: int) -> None:
+def test_requests_are_those_of_the_formula(
+    proxy: Proxy, tmp_path: Path, way: choosing.Way, n: int, m: int
+) -> None:
     policy: Exchange = Packed() if way == "packed" else TwoLevel()
     parts, url = some_parts(n, m), f"s3://exchange/{tmp_path.name}?endpoint={proxy.url}"
     with wrens.Executor("inline", store=url) as ex:

@@ -25,7 +25,9 @@ def executor() -> Iterator[wrens.Executor]:
 def exchanges(draw: st.DrawFn) -> tuple[list[list[bytes]], list[int]]:
     """Parts of some tasks, many of them empty, and shares of columns side by side."""
     n, m = draw(st.integers(1, 9)), draw(st.integers(1, 12))
-    part = st.one_of(st.just(b""), st.binary(max_size=5), st.builds(bytes.__mul__, st.binary(max_size=3), st.just(500)))
+    part = st.one_of(
+        st.just(b""), st.binary(max_size=5), st.builds(bytes.__mul__, st.binary(max_size=3), st.just(500))
+    )
     parts = draw(st.lists(st.lists(part, min_size=m, max_size=m), min_size=n, max_size=n))
     inner = draw(st.lists(st.integers(1, m), max_size=m))
     return parts, sorted({0, m, *inner})
@@ -36,7 +38,11 @@ def exchanges(draw: st.DrawFn) -> tuple[list[list[bytes]], list[int]]:
 @given(case=exchanges())
 @settings(max_examples=15, deadline=None)
 def test_every_part_comes_to_its_reader(
-    executor: wrens.Executor, shard: str, way: str | None, near: bool, case: tuple[list[list[bytes]], list[int]]
+    executor: wrens.Executor,
+    shard: str,
+    way: str | None,
+    near: bool,
+    case: tuple[list[list[bytes]], list[int]],
 ) -> None:
     policies: dict[str | None, Exchange] = {
         "packed": Packed(),

@@ -11,7 +11,7 @@ import pytest
 import redis as client
 from crossings import expected, passed, some_parts
 from emulators import Server, redis
-from ledger import Ledger
+from ledger import Ledger, until
 
 import wrens
 from wrens.errors import BadOption, BadShard, BadSignature, ExchangeLost, JobFailed, ObjectMissing
@@ -48,11 +48,16 @@ def connected(url: str) -> client.Redis:
     return client.Redis.from_url(url)
 
 
+def answers(server: Server) -> bool:
+    try:
+        return bool(connected(address(server)).ping())
+    except client.exceptions.ConnectionError:
+        return False
+
+
 def kill(server: Server) -> None:
     os.kill(server.pid, signal.SIGKILL)
-    with pytest.raises(client.exceptions.ConnectionError):
-        while True:
-            connected(address(server)).ping()
+    until(lambda: not answers(server), what="the end of the server")
 
 
 def the_only(failed: JobFailed) -> set[type[BaseException]]:
@@ -65,7 +70,9 @@ def the_only(failed: JobFailed) -> set[type[BaseException]]:
 
 @pytest.mark.this_computer("a task that kills its process")
 @pytest.mark.parametrize("way", ["packed", "two-level", "redis"])
-def test_what_an_attempt_wrote_that_lost_is_not_read(ledger: Ledger, store: str, shard: str, way: str) -> None:
+def test_what_an_attempt_wrote_that_lost_is_not_read(
+    ledger: Ledger, store: str, shard: str, way: str
+) -> None:
     policies: dict[str, Exchange] = {"packed": Packed(), "two-level": TwoLevel(), "redis": Redis(shard)}
 
     def write(way: Exchange, row: Sequence[bytes]) -> Written:
@@ -87,7 +94,9 @@ def test_what_an_attempt_wrote_that_lost_is_not_read(ledger: Ledger, store: str,
 # --- Redis ---
 
 
-def test_nothing_is_left_in_redis_and_nothing_was_in_the_store(executor: wrens.Executor, shard: str, store: str) -> None:
+def test_nothing_is_left_in_redis_and_nothing_was_in_the_store(
+    executor: wrens.Executor, shard: str, store: str
+) -> None:
     lasting = []
 
     def between(written: list[Written]) -> None:
@@ -135,7 +144,10 @@ def test_what_a_full_shard_does_not_take_goes_to_the_store(executor: wrens.Execu
 
 def test_what_will_not_fit_is_told_before_anything_runs(executor: wrens.Executor, tmp_path: Path) -> None:
     begun = []
-    with redis(tmp_path, maxmemory="2mb") as small, pytest.raises(BadShard, match="are needed there") as caught:
+    with (
+        redis(tmp_path, maxmemory="2mb") as small,
+        pytest.raises(BadShard, match="are needed there") as caught,
+    ):
         passed(
             executor,
             Redis(address(small), spill=False),
@@ -157,7 +169,9 @@ def test_a_shard_that_is_not_there_is_told_before_anything_runs(executor: wrens.
         passed(executor, Redis("redis://127.0.0.1:1"), PARTS)
 
 
-def test_a_shard_that_dies_while_tasks_write_costs_nothing(executor: wrens.Executor, server: Server, shard: str) -> None:
+def test_a_shard_that_dies_while_tasks_write_costs_nothing(
+    executor: wrens.Executor, server: Server, shard: str
+) -> None:
     times = []
 
     def write(way: Exchange, row: Sequence[bytes]) -> Written:
@@ -170,7 +184,9 @@ def test_a_shard_that_dies_while_tasks_write_costs_nothing(executor: wrens.Execu
     assert [b"".join(some) for some in found.got] == [b"".join(some) for some in expected(PARTS[2:])]
 
 
-def test_a_shard_that_dies_between_the_stages_is_a_named_error(executor: wrens.Executor, server: Server) -> None:
+def test_a_shard_that_dies_between_the_stages_is_a_named_error(
+    executor: wrens.Executor, server: Server
+) -> None:
     with pytest.raises(JobFailed) as caught:
         passed(executor, Redis(address(server)), PARTS, between=lambda _: kill(server))
     assert the_only(caught.value) == {ExchangeLost}

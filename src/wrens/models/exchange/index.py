@@ -7,10 +7,11 @@ nothing.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, overload
+from itertools import accumulate, groupby
+from operator import attrgetter
+from typing import Any, NamedTuple, overload
 
 DIGEST = 16
 """Bytes of a part's digest."""
@@ -94,20 +95,52 @@ class Slice:
         return sum(self.sizes or self.lengths)
 
 
+Shape = tuple[str, str, tuple[str, ...], str, bool, bool, bool, bool, int]
+"""What is the same for most tasks: store, folder of keys, shards, folder of names, nested; whether there are sizes, digests and
+places; how many parts."""
+
+
+class Block(NamedTuple):
+    """Some parts of tasks whose objects are alike, as they travel to who reads them; see :class:`Written`."""
+
+    shape: Shape
+    first: int
+    keys: str
+    names: str
+    starts: bytes
+    lengths: bytes
+    sizes: bytes
+    digests: bytes
+    places: bytes
+
+
 class Task:
-    """One :class:`Written`, unpacked for being looked up."""
+    """What one task has written, or some of it, unpacked for being looked up.
 
-    __slots__ = ("lengths", "places", "sizes", "starts", "written")
+    Args:
+        written: What it tells.
+        base: Where in the object the first part begins.
+        first: The number of the first part.
+    """
 
-    def __init__(self, written: Written) -> None:
-        self.written = written
+    __slots__ = ("first", "lengths", "places", "shape", "sizes", "starts", "tails", "written")
+
+    def __init__(self, written: Written, base: int = 0, first: int = 0) -> None:
+        self.written, self.first = written, first
         self.lengths = array("Q", written.lengths)
         self.sizes = array("Q", written.sizes)
         self.places = array("H", written.places)
         stored = self.lengths
         if self.places:
             stored = array("Q", (0 if at else n for n, at in zip(stored, self.places, strict=True)))
-        self.starts = array("Q", accumulate(stored, initial=0))
+        self.starts = array("Q", accumulate(stored, initial=base))
+        folder, _, key = written.key.rpartition("/")
+        path, _, name = written.name.rpartition("/")
+        self.tails = key, name
+        self.shape: Shape = (
+            *(written.store, folder, written.shards, path, written.nested),
+            *(bool(written.sizes), bool(written.digests), bool(written.places), written.parts),
+        )
 
     def count(self, first: int, stop: int) -> int:
         """Return how many of these parts are not empty."""
@@ -123,7 +156,7 @@ class Task:
                     yield self._slice(run, apart=apart)
                     run = []
                 at = self.written
-                yield self._slice([j], at.shards[place - 1], f"{at.name}/{j}")
+                yield self._slice([j], at.shards[place - 1], f"{at.name}/{self.first + j}")
             elif self.lengths[j]:
                 run.append(j)
         if run:
@@ -144,7 +177,8 @@ class Task:
 class Column(Sequence[Slice]):
     """The slices of some parts, side by side, of all tasks that wrote: made when they are asked for.
 
-    Of n tasks with m parts each there are n × m slices, too many to hold for all columns at once. It travels as a list.
+    Of n tasks with m parts each there are n × m slices, too many to hold for all columns at once. It travels as few arrays
+    (some 50 bytes for each slice), and arrives as a list.
     """
 
     __slots__ = ("first", "stop", "tasks")
@@ -166,8 +200,8 @@ class Column(Sequence[Slice]):
     def __getitem__(self, at: int | slice) -> Slice | list[Slice]:
         return list(self)[at]
 
-    def __reduce__(self) -> tuple[type, tuple[list[Slice]]]:
-        return list, (list(self),)
+    def __reduce__(self) -> tuple[Callable[[list[Block]], list[Slice]], tuple[list[Block]]]:
+        return unshipped, (shipped(self),)
 
     def __repr__(self) -> str:
         return f"<Column of parts {self.first} to {self.stop - 1} of {len(self.tasks)} tasks>"
@@ -179,6 +213,59 @@ class Column(Sequence[Slice]):
     def upto(self, other: Column) -> Column:
         """Return this one and all up to another as one."""
         return Column(self.tasks, self.first, other.stop)
+
+
+def shipped(column: Column) -> list[Block]:
+    """Return a column as it travels: tasks in a row whose objects are alike are one block."""
+    blocks = []
+    for shape, some in groupby(column.tasks, key=attrgetter("shape")):
+        tasks, first, stop = list(some), column.first, min(column.stop, shape[-1])
+        if first >= stop:
+            continue
+        starts = array("Q", [task.starts[first] for task in tasks])
+        *_, sizes, digests, places, _ = shape
+        if sizes or digests or places:
+            lengths = b"".join([task.lengths[first:stop].tobytes() for task in tasks])
+        else:  # nobody needs to know where one part ends and the next begins
+            lengths = array("Q", [task.starts[stop] - task.starts[first] for task in tasks]).tobytes()
+        blocks.append(
+            Block(
+                shape,
+                first,
+                "\n".join([task.tails[0] for task in tasks]),
+                "\n".join([task.tails[1] for task in tasks]),
+                starts.tobytes(),
+                lengths,
+                b"".join([task.sizes[first:stop].tobytes() for task in tasks]) if sizes else b"",
+                b"".join([task.written.digests[DIGEST * first : DIGEST * stop] for task in tasks]),
+                b"".join([task.places[first:stop].tobytes() for task in tasks]) if places else b"",
+            )
+        )
+    return blocks
+
+
+def unshipped(blocks: Iterable[Block]) -> list[Slice]:
+    """Return the slices of a column that has travelled."""
+    found: list[Slice] = []
+    for block in blocks:
+        store, folder, shards, path, nested, *_ = block.shape
+        starts = array("Q", block.starts)
+        each = len(block.lengths) // 8 // len(starts)
+        for i, (key, name) in enumerate(zip(block.keys.split("\n"), block.names.split("\n"), strict=True)):
+            written = Written(
+                store,
+                f"{folder}/{key}" if key else "",
+                block.lengths[8 * each * i : 8 * each * (i + 1)],
+                block.sizes[8 * each * i : 8 * each * (i + 1)],
+                block.digests[DIGEST * each * i : DIGEST * each * (i + 1)],
+                None,
+                shards,
+                block.places[2 * each * i : 2 * each * (i + 1)],
+                f"{path}/{name}" if name else "",
+                nested,
+            )
+            found += Task(written, starts[i], block.first).slices(0, each)
+    return found
 
 
 def columns(written: Sequence[Written]) -> list[Sequence[Slice]]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from wrens.core.executor import Executor
 from wrens.errors import BadOption, BadShard
 from wrens.models.exchange import choosing, sharding, shards, storing, two_level
 from wrens.models.exchange.choosing import Figures
 from wrens.models.exchange.index import Slice, Written
 from wrens.models.exchange.storing import Part, is_near
+
+if TYPE_CHECKING:  # workers import this module, and no driver
+    from wrens.core.executor import Executor
 
 EXPIRES_S = 6 * 3600.0
 

@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from wrens.core.executor import Executor
 from wrens.models.exchange import nesting, reading, storing
 from wrens.models.exchange.choosing import groups
 from wrens.models.exchange.index import Column, Slice, Written, columns
 from wrens.store.port import is_signed
+
+if TYPE_CHECKING:  # workers import this module, and no driver
+    from wrens.core.executor import Executor
 
 
 @dataclass(frozen=True, slots=True)
