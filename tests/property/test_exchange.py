@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle  # noqa: TID251 - as what readers are told travels
+from array import array
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wrens
-from wrens.models.exchange import Exchange, Packed, Redis, TwoLevel, choosing
+from wrens.models import exchange
+from wrens.models.exchange import Exchange, Packed, Redis, TwoLevel, Written, choosing
 
 WAYS = ["packed", "two-level", "redis", None]
 
@@ -74,3 +77,37 @@ def test_a_stage_in_the_middle_costs_what_the_formula_says(n: int, m: int) -> No
 def test_reads_grow_with_the_root(k: int, root: int) -> None:
     n, m = k * root, root * root
     assert choosing.requests("two-level", n, m) == (2 * n, 2 * n * root)
+
+
+@st.composite
+def written(draw: st.DrawFn) -> list[Written]:
+    """What tasks tell that have written to different places in different ways."""
+    m = draw(st.integers(1, 6))
+    numbers = st.lists(st.integers(0, 9), min_size=m, max_size=m)
+    found = []
+    for i in range(draw(st.integers(1, 6))):
+        places = array("H", draw(st.lists(st.integers(0, 2), min_size=m, max_size=m)))
+        found.append(
+            Written(
+                draw(st.sampled_from(["file:///a", "s3://b"])),
+                f"jobs/j/exchange/{i}",
+                array("Q", draw(numbers)).tobytes(),
+                draw(st.sampled_from([b"", array("Q", range(m)).tobytes()])),
+                draw(st.sampled_from([b"", bytes(range(16 * m))])),
+                shards=("redis://x", "redis://y"),
+                places=draw(st.sampled_from([b"", places.tobytes()])),
+                name=f"wrens/{i}",
+                nested=draw(st.booleans()),
+            )
+        )
+    return found
+
+
+@given(written(), st.data())
+def test_a_column_arrives_as_it_was(tasks: list[Written], data: st.DataObject) -> None:
+    columns = exchange.columns(tasks)
+    begin = data.draw(st.integers(0, len(columns) - 1))
+    end = data.draw(st.integers(begin + 1, len(columns)))
+    share = exchange.joined(columns[begin:end])
+    assert pickle.loads(pickle.dumps(share)) == list(share)
+    assert sum(one.length for one in share) == sum(sum(array("Q", one.lengths)[begin:end]) for one in tasks)
