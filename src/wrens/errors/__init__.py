@@ -10,6 +10,7 @@
     ├── fix the data
     │   ├── NoData (FileNotFoundError)        an address of data names nothing that is there
     │   ├── BadData (ValueError)              a piece of it is not what it was said to be
+    │   ├── BadPair (TypeError)               what a function made of it cannot be grouped by key
     │   └── TargetTaken (FileExistsError)     where results should go there is something already
     ├── fix the set-up
     │   ├── StoreError (OSError)
@@ -59,7 +60,7 @@ from __future__ import annotations
 
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
-from wrens.errors.data import BadData, NoData, TargetTaken
+from wrens.errors.data import BadData, BadPair, NoData, TargetTaken
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
@@ -98,6 +99,7 @@ __all__ = [
     "BadData",
     "BadEnvironment",
     "BadOption",
+    "BadPair",
     "BadSignature",
     "BadSigningKey",
     "BadStoreURL",

@@ -60,3 +60,20 @@ class TargetTaken(WrensError, FileExistsError):
             f"{self.url} holds data already, such as {self.found}; nothing was written",
             self.advice or "Name another place, or pass overwrite=True to have what is there replaced.",
         )
+
+
+class BadPair(WrensError, TypeError):
+    """What a function has made of an input cannot be grouped by key.
+
+    Args:
+        pair: It, or its key, as text.
+        problem: What is wrong with it, as the end of a sentence.
+        advice: What to return instead.
+    """
+
+    def __init__(self, pair: str, problem: str = "is no pair", advice: str = "") -> None:
+        super().__init__(pair, problem, advice)
+        self.pair, self.problem, self.advice = pair, problem, advice
+
+    def __str__(self) -> str:
+        return lines(f"{self.pair} {self.problem}", self.advice)
