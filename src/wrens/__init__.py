@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wrens.core.policy import Retry as Retry
     from wrens.environments.wanted import Environment as Environment
     from wrens.models.aggregating import group_by as group_by
+    from wrens.models.gathering import gather as gather
     from wrens.models.mapreduce import map_reduce as map_reduce
     from wrens.models.partition import Partition as Partition
     from wrens.models.partition import partition as partition
@@ -50,6 +51,7 @@ _HOMES = {
     "Shared": "wrens.core.executor",
     "attach": "wrens.core.attach",
     "current_task": "wrens.worker.context",
+    "gather": "wrens.models.gathering",
     "group_by": "wrens.models.aggregating",
     "map_reduce": "wrens.models.mapreduce",
     "partition": "wrens.models.partition",

@@ -178,7 +178,9 @@ COLUMNS = {
     pa.time32("s"): st.sampled_from([dt.time(1), dt.time(2)]),
     pa.time64("us"): st.sampled_from([dt.time(1), dt.time(2)]),
     pa.duration("ms"): st.sampled_from([dt.timedelta(1), dt.timedelta(0)]),
-    pa.timestamp("us"): st.sampled_from([dt.datetime(2024, 1, 1), dt.datetime(1960, 1, 1)]),
+    pa.timestamp("us"): st.sampled_from(
+        [dt.datetime.fromisoformat(day) for day in ("2024-01-01", "1960-01-01")]
+    ),
     pa.decimal128(9, 2): st.sampled_from([Decimal("1.25"), Decimal("-3.00")]),
     pa.dictionary(pa.int8(), pa.string()): st.text("ab", max_size=2),
     pa.binary(2): st.sampled_from([b"ab", b"cd"]),

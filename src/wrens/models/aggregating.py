@@ -99,7 +99,7 @@ def group_by(
     folder = Folder(plan, prepare, stages.fan_of(given, reducers), budget)
 
     def check(written: Sequence[Written]) -> None:
-        _check_keys(plan, written)
+        _check_types(plan, written)
 
     ran = stages.run(executor, given, folder, Finisher(plan, budget), reducers, check)
     taken, left = (sum(getattr(one.note, what) for one in ran.written) for what in ("taken", "left"))
@@ -140,23 +140,25 @@ def plan_of(by: str | Sequence[str], aggregate: Mapping[str, tuple[str, str]]) -
     return Plan(names, tuple(wanted))
 
 
-def _check_keys(plan: Plan, written: Sequence[Written]) -> None:
-    """Refuse keys of types in which equal ones would not meet.
+def _check_types(plan: Plan, written: Sequence[Written]) -> None:
+    """Refuse columns that do not go together: keys of types in which equal ones would not meet, text beside numbers.
 
     Raises:
         BadData: if a column is text here and a number there, and the like.
     """
-    for name in plan.by:
-        seen: dict[str, tuple[str, str]] = {}
-        for one in written:
-            if one.note.schema:
-                kind = tables.schema_in(one.note.schema).field(name).type
-                seen.setdefault(tables.family(kind), (one.note.source, str(kind)))
-        seen.pop("nothing", None)
-        if len(seen) > 1:
-            (first, is_here), (second, is_there) = list(seen.values())[:2]
-            told = f"column {name!r} is {is_there} here, and {is_here} in {first}"
-            raise BadData(second, 0, told, "Cast it in prepare=, so that equal keys can be told.")
+    seen: dict[str, tuple[pa.DataType, str]] = {}
+    for one in written:
+        for column in tables.schema_in(one.note.schema) if one.note.schema else ():
+            kind, source = seen.setdefault(column.name, (column.type, one.note.source))
+            if tables.is_null(kind):
+                seen[column.name] = (column.type, one.note.source)
+            elif not tables.fit(kind, column.type, keys=column.name in plan.by):
+                told = (
+                    f"column {column.name.partition(':')[0]!r} is {column.type} here, and {kind} in {source}"
+                )
+                raise BadData(
+                    one.note.source, 0, told, "Cast it in prepare=, so that it is the same everywhere."
+                )
 
 
 def _empty(plan: Plan, written: Sequence[Written]) -> pa.Table:

@@ -15,16 +15,16 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from operator import itemgetter
 from reprlib import repr as shown
 from typing import Any
 
-from wrens.errors import BadPair, CannotShip
+from wrens.errors import BadPair
 from wrens.models.keying import number_of
 from wrens.models.sizing import footprint
-from wrens.serialize import Pack, pack
+from wrens.serialize import Pack, Packed, pack
 from wrens.store.port import Buffer
 
 Pair = tuple[Hashable, Any]
@@ -236,10 +236,21 @@ def _packed(numbered: list[Numbered], begin: int) -> list[Buffer]:
 def _chunk(pairs: list[Numbered]) -> list[Buffer]:
     numbers = array("Q", (number for number, _, _ in pairs)).tobytes()
     keys, values = [key for _, key, _ in pairs], [value for _, _, value in pairs]
-    packed = pack([numbers, keys, values], what=("numbers", "keys", "values that map made").__getitem__)
-    for failure in packed.failures.values():
-        raise CannotShip(str(failure)) from failure
+    packed = pickled([numbers, keys, values], ("numbers", "the keys", "the values"))
     return [_HEAD.pack(packed.nbytes, pairs[0][0], pairs[-1][0]), *packed.buffers]
+
+
+def pickled(columns: list[Any], names: Sequence[str]) -> Packed:
+    """Pickle all of some columns.
+
+    Raises:
+        CannotShip: if something in one of them cannot be pickled.
+        MemoryError: if there was no room for that.
+    """
+    packed = pack(columns, what=names.__getitem__)
+    for failure in packed.failures.values():
+        raise failure.__cause__ if isinstance(failure.__cause__, MemoryError) else failure
+    return packed
 
 
 def chunks(part: memoryview, low: int = 0, high: int = TOP) -> Iterator[Iterator[Numbered]]:

@@ -15,11 +15,11 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wrens.errors import CannotShip
 from wrens.models import exchange
 from wrens.models.exchange import Slice
+from wrens.models.grouping import pickled
 from wrens.models.sizing import footprint
-from wrens.serialize import Pack, pack
+from wrens.serialize import Pack
 from wrens.store.naming import as_buffers, total
 from wrens.store.port import Buffer
 from wrens.wire import keys
@@ -143,10 +143,7 @@ def rows_of(table: Any) -> Rows:
 
 
 def _chunk(pairs: list[tuple[Hashable, Any]]) -> list[Buffer]:
-    columns = [list(column) for column in zip(*pairs, strict=True)]
-    packed = pack(columns, what=("keys", "results of reduce").__getitem__)
-    for failure in packed.failures.values():
-        raise CannotShip(str(failure)) from failure
+    packed = pickled([list(column) for column in zip(*pairs, strict=True)], ("the keys", "the results"))
     return [_LENGTH.pack(packed.nbytes), *packed.buffers]
 
 

@@ -201,6 +201,35 @@ def family(kind: Any) -> str:
     return str(kind) if types.is_temporal(kind) or types.is_decimal(kind) else ""
 
 
+def fit(one: Any, other: Any, *, keys: bool) -> bool:
+    """Tell whether columns of two types can be put together.
+
+    Args:
+        one: A type.
+        other: Another one.
+        keys: Whether equal values must have equal numbers, too.
+
+    >>> import pyarrow as pa
+    >>> fit(pa.int8(), pa.float64(), keys=False), fit(pa.int8(), pa.float64(), keys=True)
+    (True, False)
+    """
+    pa = arrow()
+    if pa.types.is_null(one) or pa.types.is_null(other):
+        return True
+    if keys and family(one) != family(other):
+        return False
+    try:
+        pa.unify_schemas([pa.schema({"": one}), pa.schema({"": other})], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True
+
+
+def is_null(kind: Any) -> bool:
+    """Tell whether a type is that of a column of which only nulls have been seen."""
+    return bool(arrow().types.is_null(kind))
+
+
 @contextmanager
 def told(source: str) -> Iterator[None]:
     """Tell of what kernels refuse in words of ours.
