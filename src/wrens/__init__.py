@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wrens.models.exchange.policies import Packed as Packed
     from wrens.models.exchange.policies import Redis as Redis
     from wrens.models.exchange.policies import TwoLevel as TwoLevel
+    from wrens.models.gathering import gather as gather
     from wrens.models.mapreduce import map_reduce as map_reduce
     from wrens.models.partition import Partition as Partition
     from wrens.models.partition import partition as partition
@@ -58,6 +59,7 @@ _HOMES = {
     "TwoLevel": "wrens.models.exchange.policies",
     "attach": "wrens.core.attach",
     "current_task": "wrens.worker.context",
+    "gather": "wrens.models.gathering",
     "group_by": "wrens.models.aggregating",
     "map_reduce": "wrens.models.mapreduce",
     "partition": "wrens.models.partition",

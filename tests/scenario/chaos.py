@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random  # noqa: TID251 - the kills of a test come at random, from a seed
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 
 from ledger import Ledger, doze
 
+import wrens
 from wrens.clock import SystemClock
 from wrens.core import reading
 from wrens.store import Store, open_store
@@ -162,6 +164,68 @@ def kill_some(pids: Callable[[], list[int]], *, kills: int, seed: int, pause_s: 
             continue
         done += 1
         yield pid
+
+
+def _slow_ones(text: str) -> Iterator[tuple[str, int]]:
+    for i, word in enumerate(text.split()):
+        if i % 200 == 0:
+            doze(0.004)
+        yield word, 1
+
+
+def _slow_total(_: str, values: Any) -> int:
+    doze(0.001)
+    return sum(values) if isinstance(values, list) else values
+
+
+def counted_among_kills(
+    executor: wrens.Executor,
+    texts: list[str],
+    combine: Callable[[int, int], int] | None,
+    *,
+    kills: int,
+    pause_s: float,
+    seed: int,
+) -> tuple[list[bytes], list[bytes], int]:
+    """Count words twice, the second time while workers are killed at random.
+
+    Args:
+        executor: Runs both.
+        texts: What to count in, one for each task.
+        combine: As for :func:`wrens.map_reduce`.
+        kills: How many workers to kill at most.
+        pause_s: Seconds between two kills on average.
+        seed: Makes the choice the same each time.
+
+    Returns:
+        The bytes of all parts without and with kills, and how many kills there were before the end.
+    """
+    view = executor.options(
+        retry=wrens.Retry(lost=1000), backup=wrens.Backup(), packing=wrens.Packing(size=1)
+    )
+
+    def run() -> list[bytes]:
+        found = wrens.map_reduce(view, texts, _slow_ones, _slow_total, combine=combine, reducers=6)
+        assert found.collect() == Counter(word for text in texts for word in text.split())
+        return [bytes(part.read()) for part in found.parts]
+
+    calm, killed, over = run(), [], threading.Event()
+
+    def kill() -> None:
+        for pid in kill_some(all_workers, kills=kills, seed=seed, pause_s=pause_s):
+            killed.append(pid)
+            if over.is_set():
+                return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        wild = run()
+    finally:
+        during = len(killed)
+        over.set()
+        killer.join()
+    return calm, wild, during
 
 
 CLIENT: Any = """

@@ -49,6 +49,7 @@ FACTS: dict[str, tuple[Any, ...]] = {
     "NoWheel": (("a==1",), "x86_64-manylinux_2_34", "a has wheels for win_amd64 only"),
     "EnvironmentTooLarge": (900_000_000, 500_000_000, ("torch (800 MB)",), "a worker of 'lambda'"),
     "BadData": ("s3://lab/words.txt", 1234, "b'\\xff' is not utf-8", "Name the encoding."),
+    "BadPair": ("('a', 1, 2)", "is no pair", "Return tuples of two."),
     "MissingPackage": ("pyarrow", "Parquet files", "pip install 'wrens[data]'"),
     "NoData": ("s3://lab/*.txt", "no object matches", "Look at the address."),
     "ExchangeLost": ("redis://127.0.0.1", "wrens/jobs/j/exchange/1/0", "it is not there any more"),

@@ -275,6 +275,26 @@ class Executor(concurrent.futures.Executor):
         """
         return self._session.backend.limits.parallelism
 
+    @property
+    def memory_mb(self) -> int | None:
+        """Megabytes that a worker may use, as asked for or as the backend has it; ``None`` when not known.
+
+        >>> import wrens
+        >>> Executor("inline").options(resources=wrens.Resources(memory_mb=512)).memory_mb
+        512
+        """
+        return self._options.resources.memory_mb or self._session.backend.limits.memory_mb
+
+    @property
+    def store(self) -> Store:
+        """The store that holds the state of all jobs."""
+        return self._session.store
+
+    @property
+    def name(self) -> str | None:
+        """The name that a map called on this view has; see :meth:`options`."""
+        return self._options.name
+
     def options(self, **changes: Any) -> Self:
         """Return a view of this executor with other options for what is called through it.
 

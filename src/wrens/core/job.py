@@ -18,7 +18,7 @@ from wrens.core.asking import Driving, Feeding
 from wrens.core.future import NOWHERE, Future
 from wrens.core.outcomes import HARMFUL, Outcomes, Progress
 from wrens.errors import JobFailed, JobIncomplete
-from wrens.wire.records import ResultRef, Verdict
+from wrens.wire.records import JobRef, ResultRef, Verdict
 
 T = TypeVar("T")
 
@@ -112,6 +112,11 @@ class Job(Sequence[Future[T]], Generic[T]):
         while self._exists(task):
             yield self._future(task)
             task += 1
+
+    @property
+    def store(self) -> str:
+        """URL of the store that it is in."""
+        return self._home.store
 
     @property
     def progress(self) -> Progress:
@@ -214,6 +219,16 @@ class Job(Sequence[Future[T]], Generic[T]):
     def cancel(self) -> None:
         """Cancel every task that has no result yet, running ones included; results are kept."""
         self._driving.withdraw(self.id, None)
+
+    def reference(self) -> JobRef:
+        """Return where all results are, once they are there; none of them is unpickled.
+
+        Raises:
+            JobFailed, JobIncomplete: as :meth:`results`.
+        """
+        if self._broken is not None or self._outcomes.any_failed or self._input_error or self._cut_short:
+            self.results()
+        return JobRef(self._home.store, self.id, self._home.made, self._outcomes.runs())
 
     # --- for the driver ---
 

@@ -132,6 +132,11 @@ class Outcomes:
         runs = [(segment.start, segment.count) for segment in self._segments.values()]
         return sorted(runs + [(task, 1) for task in self._failures])
 
+    def runs(self) -> tuple[tuple[str, int, int], ...]:
+        """Return the batch, first task and count of each run of results, in order."""
+        found = (self._segments[start] for start in self._starts)
+        return tuple((segment.batch, segment.start, segment.count) for segment in found)
+
     def begins(self, task: int) -> bool:
         """Whether a run of results begins with this task, or it has failed."""
         return task in self._segments or task in self._failures

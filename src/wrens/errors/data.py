@@ -80,3 +80,20 @@ class ExchangeLost(WrensError):
             f"{self.place} had {self.name} for the next stage, and {self.reason}",
             "No result was made of what is left. Run it again, with exchange=wrens.Packed() if the server does not last.",
         )
+
+
+class BadPair(WrensError, TypeError):
+    """What a function has made of an input cannot be grouped by key.
+
+    Args:
+        pair: It, or its key, as text.
+        problem: What is wrong with it, as the end of a sentence.
+        advice: What to return instead.
+    """
+
+    def __init__(self, pair: str, problem: str = "is no pair", advice: str = "") -> None:
+        super().__init__(pair, problem, advice)
+        self.pair, self.problem, self.advice = pair, problem, advice
+
+    def __str__(self) -> str:
+        return lines(f"{self.pair} {self.problem}", self.advice)

@@ -3,43 +3,27 @@
     stage 1    partition by partition: rows, grouped and summed up there; one part for each reducer, as Arrow
     stage 2    reducer by reducer: its parts, grouped and summed up once more
 
-Decides which aggregates can be put together from parts, and how rows are spread over reducers; the kernels are
-pyarrow's.
+Decides what the user may ask for, and that the columns of all inputs go together; the tasks are in
+:mod:`wrens.models.folding`, and the kernels are pyarrow's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wrens.clock import SystemClock
 from wrens.core.executor import Executor
-from wrens.core.future import Future
 from wrens.core.job import Job
-from wrens.core.policy import whole
 from wrens.errors import BadData, BadOption
-from wrens.models import exchange, tables
-from wrens.models.exchange import Slice, Written
-from wrens.models.mapreduce import FAN, Stage, shared_out
+from wrens.models import stages, tables
+from wrens.models.exchange import Written
+from wrens.models.folding import PARTS, Finisher, Folder, Plan, Prepare
+from wrens.models.results import Rows
+from wrens.models.stages import Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ROWS = 1 << 20
-"""Rows that are held before they are grouped."""
-_PARTS = {
-    "sum": (("sum", "sum"),),
-    "min": (("min", "min"),),
-    "max": (("max", "max"),),
-    "count": (("count", "sum"),),
-    "any": (("any", "any"),),
-    "all": (("all", "all"),),
-    "mean": (("sum", "sum"), ("count", "sum")),
-}
-"""Each aggregate as what is done with rows, and with the results of that."""
-
-Prepare = Callable[[Any], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +31,21 @@ class Grouped:
     """The results of a :func:`group_by`, in the store as they came from the reducers.
 
     Args:
-        job: The reducers' job; each result is a table with one row for each group.
+        job: The reducers' job; its results are the ``parts``.
+        parts: For each reducer its groups, as rows; what a next :func:`group_by` takes as inputs.
         stages: What each stage did.
+        empty: A table with the columns of the results, and no row.
     """
 
-    job: Job[Any]
+    job: Job[Rows]
+    parts: list[Rows]
     stages: tuple[Stage, ...]
-
-    @property
-    def parts(self) -> list[Future[Any]]:
-        """One future for each reducer's table: what a next stage takes as inputs."""
-        return list(self.job)
+    empty: pa.Table
 
     def table(self) -> pa.Table:
-        """Return all groups as one table, in memory."""
-        return tables.arrow().concat_tables([part.result() for part in self.job])
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    by: tuple[str, ...]
-    wanted: tuple[tuple[str, str, str], ...]
-    """Name of the result, column, aggregate."""
-
-    def rows(self) -> list[tuple[str, str]]:
-        """Return what is asked of rows, each thing once."""
-        found = [(column, first) for _, column, how in self.wanted for first, _ in _PARTS[how]]
-        return list(dict.fromkeys(found))
+        """Return all groups as one table, in memory; in no particular order."""
+        found = [part.table() for part in self.parts if len(part)]
+        return tables.together(found) if found else self.empty
 
 
 def group_by(
@@ -84,133 +56,115 @@ def group_by(
     *,
     prepare: Prepare | None = None,
     reducers: int | None = None,
+    memory_mb: int | None = None,
 ) -> Grouped:
     """Group rows by columns, and aggregate each group.
 
     Args:
-        executor: Runs both stages.
-        inputs: One for each task of the first stage: partitions, or whatever ``prepare`` takes.
-        by: The column or columns to group by: text, binary, numbers, dates or booleans.
+        executor: Runs both stages, under its options; a name is that of the reducers' job.
+        inputs: One for each task of the first stage: partitions, the ``parts`` of another :class:`Grouped`, or
+            whatever ``prepare`` takes.
+        by: The column or columns to group by: text, binary, numbers, dates, times or booleans. Nulls are a group, and so
+            are all NaN.
         aggregate: For each column of the result which column it is from and how: ``"sum"``, ``"min"``, ``"max"``,
             ``"count"`` (of what is not null), ``"mean"``, ``"any"`` or ``"all"``, as in
-            ``{"total": ("price", "sum")}``.
-        prepare: Called with an input; returns or yields Arrow tables or batches. By default a partition's own.
+            ``{"total": ("price", "sum")}``. Nulls do not count; of nulls only, all but the count are null. Without any
+            aggregate the result has the distinct keys.
+        prepare: Called with an input; returns an Arrow table, or returns or yields tables or batches. By default they
+            are the input's own (``batches()``).
         reducers: How many tasks the second stage has; by default by the size of what there is to read.
+        memory_mb: Megabytes of rows that one worker holds, as in :func:`wrens.map_reduce`. The groups of one reducer
+            have to fit into memory in any case.
 
     Raises:
+        JobFailed: if a task failed; among the exceptions may be ``BadData``, if a column is missing, or does not go with
+            what is asked of it.
         MissingPackage: if pyarrow is not installed.
-        BadOption: if an aggregate cannot be.
-        BadData: if a table has no such column.
+        BadOption: if an option cannot be.
+        BadData: if a column to group by has types that cannot be compared, in different inputs.
 
     >>> import pyarrow as pa, wrens
     >>> sales = [pa.table({"item": ["a", "b", "a"], "price": [1, 2, 3]})]
     >>> with wrens.Executor("inline") as ex:
-    ...     found = group_by(ex, sales, "item", {"total": ("price", "sum")}, prepare=lambda table: [table])
+    ...     found = group_by(ex, sales, "item", {"total": ("price", "sum")}, prepare=lambda table: table)
     ...     found.table().sort_by("item").to_pylist()
     [{'item': 'a', 'total': 4}, {'item': 'b', 'total': 2}]
     """
     tables.arrow()
+    plan = plan_of(by, aggregate)
+    if prepare is not None and not callable(prepare):
+        raise BadOption(f"prepare={prepare!r}", "cannot be called", "Pass a function of an input.")
+    budget = stages.budget_of(executor, memory_mb)
+    given = list(inputs)
+    folder = Folder(plan, prepare, stages.fan_of(given, reducers), budget)
+
+    def check(written: Sequence[Written]) -> None:
+        _check_types(plan, written)
+
+    ran = stages.run(executor, given, folder, Finisher(plan, budget), reducers, check)
+    taken, left = (sum(getattr(one.note, what) for one in ran.written) for what in ("taken", "left"))
+    empty = _empty(plan, ran.written)
+    return Grouped(ran.job, ran.results, stages.stages_of(ran, len(given), taken, left), empty)
+
+
+def plan_of(by: str | Sequence[str], aggregate: Mapping[str, tuple[str, str]]) -> Plan:
+    """Return what is asked for.
+
+    Raises:
+        BadOption: if it cannot be.
+
+    >>> plan_of("item", {"total": ("price", "sum")})
+    Plan(by=('item',), wanted=(('total', 'price', 'sum'),))
+    """
     names = (by,) if isinstance(by, str) else tuple(by)
-    if not names:
-        raise BadOption("by=()", "names no column", "Name one or more columns to group by.")
-    for name, (_, how) in aggregate.items():
-        if how not in _PARTS:
+    if not names or len(set(names)) < len(names):
+        raise BadOption(
+            f"by={by!r}", "does not name different columns", "Name one or more columns to group by."
+        )
+    wanted = []
+    for name, each in aggregate.items():
+        if not isinstance(each, tuple) or len(each) != 2:
             raise BadOption(
-                f"aggregate {name}={how!r}",
-                "is none that can be put together from parts",
-                f"Use {', '.join(_PARTS)}.",
+                f"aggregate[{name!r}]={each!r}", "is no column with an aggregate", "Write ('price', 'sum')."
             )
-    if reducers is not None:
-        whole("reducers", reducers)
-    plan = _Plan(names, tuple((name, column, how) for name, (column, how) in aggregate.items()))
-    inputs = list(inputs)
-    clock = SystemClock()
-    began = clock.now()
-    fan = reducers or FAN
-    written = executor.map_async(_mapper(plan, prepare, fan), inputs).results()
-    mapped = clock.now()
-    columns = exchange.columns(written) or [[]]
-    shares = [[one] for one in columns] if reducers else shared_out(columns, executor.workers)
-    reducing = executor.map_async(_reducer(plan), [exchange.joined(one) for one in shares])
-    reducing.wait()
-    failed = any(one.exception() is not None for one in reducing)
-    exchange.forget(written)
-    if failed:
-        reducing.results()
-    stages = (
-        Stage(
-            "map",
-            len(inputs),
-            mapped - began,
-            pairs_in=sum(one.note[0] for one in written),
-            pairs_out=sum(one.note[1] for one in written),
-            bytes_out=sum(one.nbytes for one in written),
-            objects=sum(bool(one.key) for one in written),
-        ),
-        Stage("reduce", len(shares), clock.now() - mapped),
-    )
-    return Grouped(reducing, stages)
+        column, how = each
+        if how not in PARTS:
+            raise BadOption(
+                f"aggregate[{name!r}]={each!r}",
+                "names none that can be put together from parts",
+                f"Use one of {', '.join(PARTS)}.",
+            )
+        if name in names:
+            raise BadOption(f"aggregate[{name!r}]", "has the name of a column to group by")
+        wanted.append((name, column, how))
+    return Plan(names, tuple(wanted))
 
 
-def _mapper(plan: _Plan, prepare: Prepare | None, fan: int) -> Callable[[Any], Written]:
-    """Return the task of stage 1."""
+def _check_types(plan: Plan, written: Sequence[Written]) -> None:
+    """Refuse columns that do not go together: keys of types in which equal ones would not meet, text beside numbers.
 
-    def map_one(one: Any) -> Written:
-        rows, held, taken, partial = [], 0, 0, None
-        for table in one.batches() if prepare is None else prepare(one):
-            rows.append(table)
-            held += table.num_rows
-            taken += table.num_rows
-            if held >= ROWS:
-                partial = _folded(plan, partial, _grouped(plan, rows, one))
-                rows, held = [], 0
-        if rows:
-            partial = _folded(plan, partial, _grouped(plan, rows, one))
-        if partial is None:
-            return exchange.write([b""] * fan, note=(0, 0))
-        parts = tables.spread(partial, plan.by, fan)
-        return exchange.write(parts, note=(taken, partial.num_rows))
+    Raises:
+        BadData: if a column is text here and a number there, and the like.
+    """
+    seen: dict[str, tuple[pa.DataType, str]] = {}
+    for one in written:
+        for column in tables.schema_in(one.note.schema) if one.note.schema else ():
+            kind, source = seen.setdefault(column.name, (column.type, one.note.source))
+            if tables.is_null(kind):
+                seen[column.name] = (column.type, one.note.source)
+            elif not tables.fit(kind, column.type, keys=column.name in plan.by):
+                told = (
+                    f"column {column.name.partition(':')[0]!r} is {column.type} here, and {kind} in {source}"
+                )
+                raise BadData(
+                    one.note.source, 0, told, "Cast it in prepare=, so that it is the same everywhere."
+                )
 
-    return map_one
 
-
-def _grouped(plan: _Plan, rows: list[Any], one: Any) -> pa.Table:
-    """Group rows and sum them up."""
+def _empty(plan: Plan, written: Sequence[Written]) -> pa.Table:
+    """Return a table without rows, of the types that are known."""
     pa = tables.arrow()
-    table = pa.concat_tables(
-        [pa.Table.from_batches([row]) if isinstance(row, pa.RecordBatch) else row for row in rows]
-    )
-    asked = plan.rows()
-    missing = [
-        name for name in (*plan.by, *(column for column, _ in asked)) if name not in table.column_names
-    ]
-    if missing:
-        told = f"there is no column {missing[0]!r}, but {', '.join(map(repr, table.column_names))}"
-        raise BadData(getattr(one, "url", repr(one)[:80]), 0, told)
-    return tables.aggregated(table, plan.by, asked, [f"{column}:{how}" for column, how in asked])
-
-
-def _folded(plan: _Plan, before: pa.Table | None, new: pa.Table) -> pa.Table:
-    """Put two partial results together."""
-    if before is None:
-        return new
-    return _refolded(plan, tables.arrow().concat_tables([before, new]))
-
-
-def _refolded(plan: _Plan, table: pa.Table) -> pa.Table:
-    again = {first: second for parts in _PARTS.values() for first, second in parts}
-    names = [f"{column}:{how}" for column, how in plan.rows()]
-    asked = [(name, again[how]) for name, (_, how) in zip(names, plan.rows(), strict=True)]
-    return tables.aggregated(table, plan.by, asked, names)
-
-
-def _reducer(plan: _Plan) -> Callable[[Sequence[Slice]], Any]:
-    """Return the task of stage 2."""
-
-    def reduce_one(slices: Sequence[Slice]) -> Any:
-        found = [table for data in exchange.read(slices) for table in tables.unspread(data)]
-        if not found:
-            return None
-        return tables.finished(_refolded(plan, tables.arrow().concat_tables(found)), plan.by, plan.wanted)
-
-    return reduce_one
+    schema = next((one.note.schema for one in written if one.note.schema), None)
+    if schema is None:
+        return pa.table({name: pa.nulls(0) for name in (*plan.by, *(each[0] for each in plan.wanted))})
+    return plan.finished(plan.folded([tables.schema_in(schema).empty_table()]))

@@ -1,35 +1,51 @@
 """Pairs brought together by key, in bounded memory: the inside of both stages of :mod:`wrens.models.mapreduce`.
 
-    Table       a task's pairs in memory, combined while they come
-    segments    a table as one part for each reducer: pairs in the order of their keys' numbers
-    merged      many such parts as one sequence of (key, values), read in pieces
+    tables      pairs as they come, in tables that fit into memory; combined at once when they can be
+    segments    a table as one part for each reducer: chunks of pairs, in the order of their keys' numbers
+    in_memory   parts as (key, values), all of them at once
+    by_ranges   the same for parts that do not fit into memory: one range of numbers after the other
 
-Parts are sorted by the key's number (:mod:`wrens.models.keying`), so a reducer can go through parts that together are
-larger than its memory side by side. The order of results does not depend on memory: it is that of the numbers, and
-among values of one key that of the inputs.
+Every chunk says between which numbers its pairs lie (:mod:`wrens.models.keying`), so a range is read without unpickling
+the others. The order of results does not depend on memory: it is that of the numbers, and among values of one key
+that of the inputs. Decides when a table is full and what a chunk holds; where parts lie is decided elsewhere.
 """
 
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from heapq import merge
-from itertools import groupby, pairwise
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from operator import itemgetter
+from reprlib import repr as shown
 from typing import Any
 
-from wrens.errors import CannotShip
+from wrens.errors import BadPair
 from wrens.models.keying import number_of
-from wrens.serialize import Pack, pack
+from wrens.models.sizing import footprint
+from wrens.serialize import Pack, Packed, pack
 from wrens.store.port import Buffer
 
 Pair = tuple[Hashable, Any]
+Combine = Callable[[Any, Any], Any]
 Numbered = tuple[int, Hashable, Any]
 """A key's number, the key, and a list of values or the one that they were combined to."""
-CHUNK = 4096
-"""Pairs that are pickled together; a reducer holds this many of each part."""
-_LENGTH = struct.Struct("<Q")
+TAKEN = 4096
+"""Pairs that are taken at most between two looks at how much memory they need."""
+FASTER = 4
+"""How many times as many pairs as before are taken when there is room."""
+LOOKED_AT = 8
+"""Pairs that stand for those that were taken."""
+ENTRY = 200
+"""Bytes that a key needs beside itself: in the table, with its number, and in the order."""
+PAIRS, CHUNK = 4096, 2**20
+"""Pairs that are pickled together at most, and about how many bytes."""
+TOP = 1 << 64
+"""Above every number."""
+_HEAD = struct.Struct("<QQQ")
+"""How long a chunk is behind this, and its first and last number."""
+_TUPLES = frozenset({tuple})
 _MISSING = object()
 
 
@@ -39,64 +55,156 @@ class Table:
     Args:
         combine: Makes one value of two, as soon as there are two; without it all are kept.
 
+    Attributes:
+        pairs: For each key the list of its values, or what they were combined to.
+        taken: How many pairs have come.
+        nbytes: About how much memory they need.
+
     >>> table = Table(lambda a, b: a + b)
-    >>> table.take(iter([("a", 1), ("b", 1), ("a", 1)]), limit=10), table.pairs
-    (True, {'a': 2, 'b': 1})
+    >>> table.add([("a", 1), ("b", 1), ("a", 1)])
+    >>> table.pairs, table.taken
+    ({'a': 2, 'b': 1}, 3)
     """
 
-    def __init__(self, combine: Callable[[Any, Any], Any] | None) -> None:
+    def __init__(self, combine: Combine | None) -> None:
         self.combine = combine
         self.pairs: dict[Any, Any] = {}
-        self.held = 0
-        """How many values are in it."""
         self.taken = 0
-        """How many pairs have come."""
+        self.nbytes = 0
 
-    def take(self, pairs: Iterator[Pair], *, limit: int) -> bool:
-        """Take pairs until there are no more, which is told, or until the table holds ``limit`` values."""
-        table, combine, held, taken = self.pairs, self.combine, self.held, self.taken
-        get = table.get
+    def add(self, some: list[Pair]) -> None:
+        """Take pairs.
+
+        Raises:
+            BadPair: if one is no pair, or its key cannot be one.
+            Exception: what ``combine`` raises, with a note that names the key.
+        """
+        if not _TUPLES.issuperset(map(type, some)):
+            check(some)
+        keys = len(self.pairs)
         try:
-            if combine is None:
-                for key, value in pairs:
-                    taken += 1
-                    values = get(key)
-                    if values is None:
-                        table[key] = [value]
-                    else:
-                        values.append(value)
-                    held += 1
-                    if held >= limit:
-                        return False
-                return True
-            for key, value in pairs:
-                taken += 1
-                old = get(key, _MISSING)
-                if old is not _MISSING:
-                    table[key] = combine(old, value)
-                    continue
+            self._add(some)
+        except (TypeError, ValueError):
+            check(some)
+            raise
+        self.taken += len(some)
+        self._weigh(some, len(self.pairs) - keys)
+
+    def _add(self, some: list[Pair]) -> None:
+        table, combine = self.pairs, self.combine
+        get = table.get
+        if combine is None:
+            for key, value in some:
+                values = get(key)
+                if values is None:
+                    table[key] = [value]
+                else:
+                    values.append(value)
+            return
+        for key, value in some:
+            old = get(key, _MISSING)
+            if old is _MISSING:
                 table[key] = value
-                held += 1
-                if held >= limit:
-                    return False
-            return True
-        finally:
-            self.held, self.taken = held, taken
+                continue
+            try:
+                table[key] = combine(old, value)
+            except Exception as error:
+                error.add_note(f"raised by combine, for the key {shown(key)}")
+                raise
+
+    def _weigh(self, some: list[Pair], new: int) -> None:
+        """Estimate what is held, from a few pairs; this also finds keys early that cannot be any."""
+        looked_at = some[:: max(1, len(some) // LOOKED_AT)]
+        keys = values = 0
+        for key, value in looked_at:
+            number_of(key)
+            keys += footprint(key)
+            values += footprint(value if self.combine is None else self.pairs[key])
+        each = keys // len(looked_at) + ENTRY
+        if self.combine is None:
+            self.nbytes += new * each + len(some) * (8 + values // len(looked_at))
+        else:
+            self.nbytes = len(self.pairs) * (each + values // len(looked_at))
+
+    def most_common(self) -> tuple[Hashable, int]:
+        """Return the key with the most values, and how many these are; of combined values nothing is known."""
+        if self.combine is not None or not self.pairs:
+            return None, 0
+        key = max(self.pairs, key=lambda key: len(self.pairs[key]))
+        return key, len(self.pairs[key])
 
     def numbered(self) -> list[Numbered]:
-        """Return what is in it, in the order of the keys' numbers."""
+        """Return what is in it, in the order of the keys' numbers, and hold it no longer."""
         found = [(number_of(key), key, value) for key, value in self.pairs.items()]
+        self.pairs = {}
         found.sort(key=itemgetter(0))
         return found
 
-    def clear(self) -> None:
-        """Forget everything but the counts."""
-        self.pairs.clear()
-        self.held = 0
+
+def check(pairs: Iterable[Any]) -> None:
+    """Find what cannot be grouped by key.
+
+    Raises:
+        BadPair: at the first that is no pair, or has a key that cannot be hashed.
+    """
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise BadPair(
+                shown(pair), "is no pair", "map returns or yields tuples of two, a key and a value."
+            )
+        try:
+            hash(pair[0])
+        except TypeError as error:
+            raise BadPair(
+                shown(pair), f"has a key that cannot be one: {error}", "Use a tuple instead of a list."
+            ) from None
+
+
+def pairs_in(returned: Any) -> Iterator[Pair]:
+    """Return the pairs that a call of ``map`` has returned: those of a mapping, or of anything to iterate over.
+
+    Raises:
+        BadPair: if it is neither.
+    """
+    if isinstance(returned, Mapping):
+        return iter(returned.items())
+    if not hasattr(returned, "__iter__"):
+        raise BadPair(
+            shown(returned), "was returned by map", "map returns a list of pairs, or a dict, or yields pairs."
+        )
+    return iter(returned)
+
+
+def tables(pairs: Iterator[Pair], combine: Combine | None, budget: int) -> Iterator[Table]:
+    """Yield pairs in tables, at least one, none of which needs much more memory than a budget.
+
+    Args:
+        pairs: What to take.
+        combine: As in :class:`Table`.
+        budget: Bytes.
+
+    >>> [one.taken for one in tables(iter([(i, "x" * 1000) for i in range(100)]), None, 50_000)]
+    [40, 40, 20]
+    """
+    table, step = Table(combine), 1
+    while some := list(islice(pairs, step)):
+        before = table.nbytes
+        table.add(some)
+        if table.nbytes >= budget:
+            yield table
+            table, before = Table(combine), 0
+            continue
+        each = max(1, (table.nbytes - before) // len(some))
+        step = max(1, min(TAKEN, FASTER * step, (budget - table.nbytes) // each + 1))
+        del some
+    yield table
+
+
+# --- parts ---
 
 
 def segments(numbered: list[Numbered], count: int) -> list[list[Buffer]]:
-    """Return ``count`` parts with the pairs that belong to each, as buffers.
+    """Return ``count`` parts with the pairs that belong to each, as buffers; what was given is empty then.
 
     A part is a range of numbers, so parts that lie side by side are one sorted part.
 
@@ -104,69 +212,124 @@ def segments(numbered: list[Numbered], count: int) -> list[list[Buffer]]:
         CannotShip: if a key or value cannot be pickled.
     """
     edges = [bisect_left(numbered, -(-(i << 64) // count), key=itemgetter(0)) for i in range(count)]
-    return [_packed(numbered[a:b]) for a, b in pairwise([*edges, len(numbered)])]
+    # From the end, so that what has been pickled is let go of.
+    return [_packed(numbered, begin) for begin in reversed(edges)][::-1]
 
 
-def _packed(pairs: list[Numbered]) -> list[Buffer]:
-    buffers: list[Buffer] = []
-    for at in range(0, len(pairs), CHUNK):
-        numbers, keys, values = (list(column) for column in zip(*pairs[at : at + CHUNK], strict=True))
-        packed = pack([numbers, keys, values], what=("numbers", "keys", "values").__getitem__)
-        for failure in packed.failures.values():
-            raise CannotShip(str(failure)) from failure
-        buffers += [_LENGTH.pack(packed.nbytes), *packed.buffers]
-    return buffers
+def _packed(numbered: list[Numbered], begin: int) -> list[Buffer]:
+    """Return the pairs from a place on in chunks, and take them away."""
+    chunks: list[list[Buffer]] = []
+    most = PAIRS
+    while len(numbered) > begin:
+        at = max(begin, len(numbered) - most)
+        if most == PAIRS:  # nothing is known of their size yet
+            most = max(
+                1, CHUNK // (1 + sum(footprint(one[2]) for one in numbered[at:][:LOOKED_AT]) // LOOKED_AT)
+            )
+            at = max(at, len(numbered) - most)
+        some = numbered[at:]
+        del numbered[at:]
+        chunks.append(_chunk(some))
+    return [buffer for chunk in reversed(chunks) for buffer in chunk]
 
 
-def chunks(part: memoryview) -> Iterator[list[Numbered]]:
-    """Yield the pairs of a part, some thousand at a time."""
+def _chunk(pairs: list[Numbered]) -> list[Buffer]:
+    numbers = array("Q", (number for number, _, _ in pairs)).tobytes()
+    keys, values = [key for _, key, _ in pairs], [value for _, _, value in pairs]
+    packed = pickled([numbers, keys, values], ("numbers", "the keys", "the values"))
+    return [_HEAD.pack(packed.nbytes, pairs[0][0], pairs[-1][0]), *packed.buffers]
+
+
+def pickled(columns: list[Any], names: Sequence[str]) -> Packed:
+    """Pickle all of some columns.
+
+    Raises:
+        CannotShip: if something in one of them cannot be pickled.
+        MemoryError: if there was no room for that.
+    """
+    packed = pack(columns, what=names.__getitem__)
+    for failure in packed.failures.values():
+        raise failure.__cause__ if isinstance(failure.__cause__, MemoryError) else failure
+    return packed
+
+
+def chunks(part: memoryview, low: int = 0, high: int = TOP) -> Iterator[Iterator[Numbered]]:
+    """Yield the pairs of a part with numbers from ``low`` to below ``high``, a chunk at a time."""
     at = 0
     while at < len(part):
-        (length,) = _LENGTH.unpack_from(part, at)
-        at += _LENGTH.size
-        numbers, keys, values = Pack(part[at : at + length]).items(0, 3)
-        yield list(zip(numbers, keys, values, strict=True))
+        length, first, last = _HEAD.unpack_from(part, at)
+        at += _HEAD.size
+        if first < high and last >= low:
+            data, keys, values = Pack(part[at : at + length]).items(0, 3)
+            numbers = array("Q", data)
+            if low <= first and last < high:
+                yield zip(numbers, keys, values, strict=True)
+            else:
+                begin, end = bisect_left(numbers, low), bisect_left(numbers, high)
+                yield zip(numbers[begin:end], keys[begin:end], values[begin:end], strict=True)
         at += length
 
 
-def pairs_of(part: memoryview) -> Iterator[Numbered]:
-    """Yield the pairs of a part."""
-    for chunk in chunks(part):
-        yield from chunk
-
-
 def in_memory(
-    parts: Iterable[memoryview], combine: Callable[[Any, Any], Any] | None
+    parts: Iterable[memoryview], combine: Combine | None, low: int = 0, high: int = TOP
 ) -> Iterator[tuple[Hashable, Any]]:
-    """Yield each key with its values (or its combined value), from parts that fit into memory together."""
+    """Yield each key with its values (or its combined value), from parts that fit into memory together.
+
+    Args:
+        parts: Parts as :func:`segments` made them.
+        combine: Makes one value of two.
+        low: Only keys with numbers from here on count,
+        high: and below this.
+    """
     table: dict[Any, Any] = {}
-    numbers: dict[Any, int] = {}
+    numbers = array("Q")
+    get, note = table.get, numbers.append
     for part in parts:
-        for number, key, value in pairs_of(part):
-            old = table.get(key, _MISSING)
-            if old is _MISSING:
-                table[key], numbers[key] = value, number
-            elif combine is None:
-                old.extend(value)
-            else:
-                table[key] = combine(old, value)
-    for key in sorted(table, key=numbers.__getitem__):
-        yield key, table[key]
+        for chunk in chunks(part, low, high):
+            for number, key, value in chunk:
+                old = get(key, _MISSING)
+                if old is _MISSING:
+                    table[key] = value
+                    note(number)
+                elif combine is None:
+                    old.extend(value)
+                else:
+                    table[key] = _combined(combine, key, old, value)
+    # The keys are in the order in which they came, and so are their numbers.
+    keys = list(table)
+    for place in sorted(range(len(keys)), key=numbers.__getitem__):
+        key = keys[place]
+        yield key, table.pop(key)
 
 
-def side_by_side(
-    parts: list[memoryview], combine: Callable[[Any, Any], Any] | None
-) -> Iterator[tuple[Hashable, Any]]:
-    """Yield the same as :func:`in_memory`, holding a chunk of each part and the values of one key's number."""
-    streams = [pairs_of(part) for part in parts]
-    for _, group in groupby(merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
-        table: dict[Any, Any] = {}  # different keys may have one number
-        for _, key, value in group:
-            old = table.get(key, _MISSING)
-            if old is _MISSING:
-                table[key] = value
-            elif combine is None:
-                old.extend(value)
-            else:
-                table[key] = combine(old, value)
-        yield from table.items()
+def _combined(combine: Combine, key: Hashable, old: Any, value: Any) -> Any:
+    try:
+        return combine(old, value)
+    except Exception as error:
+        error.add_note(f"raised by combine, for the key {shown(key)}")
+        raise
+
+
+def by_ranges(parts: list[memoryview], combine: Combine | None, count: int) -> Iterator[tuple[Hashable, Any]]:
+    """Yield the same as :func:`in_memory`, with about one ``count``-th of it in memory at a time.
+
+    The numbers of keys are spread evenly, and so are the ranges; but all values of one key are in one of them.
+
+    Args:
+        parts: Parts as :func:`segments` made them; they are gone through for each range.
+        combine: Makes one value of two.
+        count: How many ranges.
+    """
+    heads = [head for part in parts for head in _heads(part)]
+    low, high = min((a for a, _ in heads), default=0), max((b for _, b in heads), default=0) + 1
+    edges = [low + (high - low) * i // count for i in range(count + 1)]
+    for begin, end in pairwise(edges):
+        yield from in_memory(parts, combine, begin, end)
+
+
+def _heads(part: memoryview) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < len(part):
+        length, first, last = _HEAD.unpack_from(part, at)
+        yield first, last
+        at += _HEAD.size + length

@@ -26,8 +26,8 @@ from wrens.models import exchange
 from wrens.models.borders import Delimiter, Fixed, border_of
 from wrens.models.exchange import Slice, Written
 from wrens.models.layouts import WINDOW, FixedLayout, KeyedLayout, Layout, LineLayout, Records
-from wrens.models.mapreduce import Stage
 from wrens.models.partition import Partition, partition
+from wrens.models.stages import Stage
 from wrens.store import data as places
 from wrens.store.data import Address, open_data
 from wrens.store.port import sizes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -116,6 +117,18 @@ def of_parquet(file: BinaryIO, groups: Sequence[int], rows: int, url: str) -> It
         yield from _parquet(file, url).iter_batches(batch_size=rows, row_groups=list(groups))
 
 
+def together(found: Sequence[pa.Table | pa.RecordBatch]) -> pa.Table:
+    """Return tables or batches as one table, in types that hold what all of theirs do.
+
+    >>> import pyarrow as pa
+    >>> together([pa.table({"x": pa.array([1], pa.int8())}), pa.table({"x": [1000]})]).column("x").to_pylist()
+    [1, 1000]
+    """
+    pa = arrow()
+    tables = [pa.Table.from_batches([one]) if isinstance(one, pa.RecordBatch) else one for one in found]
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+
+
 def aggregated(
     table: pa.Table, by: Sequence[str], asked: Sequence[tuple[str, str]], names: Sequence[str]
 ) -> pa.Table:
@@ -125,9 +138,29 @@ def aggregated(
     >>> aggregated(pa.table({"k": [1, 1], "x": [2, 3]}), ["k"], [("x", "sum")], ["total"]).to_pylist()
     [{'k': 1, 'total': 5}]
     """
+    pa = arrow()
+    # Under names of ours, since Arrow makes those of its results from them, and they could be the user's, too.
+    keys = {f"k{i}": _as_key(table.column(name)) for i, name in enumerate(by)}
+    values = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(column for column, _ in asked))}
+    renamed = pa.table(keys | {new: table.column(name) for name, new in values.items()})
     # One thread: another worker has the next processor.
-    found = table.group_by(list(by), use_threads=False).aggregate(list(asked))
-    return found.select([*by, *(f"{column}_{how}" for column, how in asked)]).rename_columns([*by, *names])
+    grouped = renamed.group_by(list(keys), use_threads=False)
+    found = grouped.aggregate([(values[column], how) for column, how in asked])
+    columns = [*keys, *(f"{values[column]}_{how}" for column, how in asked)]
+    return found.select(columns).rename_columns([*by, *names])
+
+
+def _as_key(column: Any) -> Any:
+    """Return a column so that equal keys are grouped together: of two zeros, and of all NaN, one."""
+    pa = arrow()
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        column = pc.add(column, pa.scalar(0.0, column.type))
+        column = pc.if_else(pc.is_nan(column), pa.scalar(float("nan"), column.type), column)
+    return column
 
 
 def finished(table: pa.Table, by: Sequence[str], wanted: Sequence[tuple[str, str, str]]) -> pa.Table:
@@ -145,6 +178,82 @@ def finished(table: pa.Table, by: Sequence[str], wanted: Sequence[tuple[str, str
     return pa.table(columns)
 
 
+def family(kind: Any) -> str:
+    """Return what all types are called in which equal keys have equal numbers; empty when there is no number.
+
+    >>> import pyarrow as pa
+    >>> family(pa.int8()), family(pa.uint64()), family(pa.large_string()), family(pa.list_(pa.int8()))
+    ('integer', 'integer', 'text', '')
+    """
+    types = arrow().types
+    if types.is_dictionary(kind):
+        return family(kind.value_type)
+    for name, tells in (
+        ("text", (types.is_string, types.is_large_string)),
+        ("binary", (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)),
+        ("integer", (types.is_integer,)),
+        ("number", (types.is_floating,)),
+        ("boolean", (types.is_boolean,)),
+        ("nothing", (types.is_null,)),
+    ):
+        if any(tell(kind) for tell in tells):
+            return name
+    return str(kind) if types.is_temporal(kind) or types.is_decimal(kind) else ""
+
+
+def fit(one: Any, other: Any, *, keys: bool) -> bool:
+    """Tell whether columns of two types can be put together.
+
+    Args:
+        one: A type.
+        other: Another one.
+        keys: Whether equal values must have equal numbers, too.
+
+    >>> import pyarrow as pa
+    >>> fit(pa.int8(), pa.float64(), keys=False), fit(pa.int8(), pa.float64(), keys=True)
+    (True, False)
+    """
+    pa = arrow()
+    if pa.types.is_null(one) or pa.types.is_null(other):
+        return True
+    if keys and family(one) != family(other):
+        return False
+    try:
+        pa.unify_schemas([pa.schema({"": one}), pa.schema({"": other})], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True
+
+
+def is_null(kind: Any) -> bool:
+    """Tell whether a type is that of a column of which only nulls have been seen."""
+    return bool(arrow().types.is_null(kind))
+
+
+@contextmanager
+def told(source: str) -> Iterator[None]:
+    """Tell of what kernels refuse in words of ours.
+
+    Raises:
+        BadData: if a column does not go with what is asked of it.
+    """
+    pa = arrow()
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        advice = "Look at the types of the columns; prepare= can cast them."
+        raise BadData(source, 0, str(error).splitlines()[0], advice) from error
+
+
+def as_stream(table: pa.Table) -> memoryview:
+    """Return a table as bytes that :func:`unspread` reads."""
+    pa = arrow()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return memoryview(sink.getvalue())
+
+
 def spread(table: pa.Table, by: Sequence[str], count: int) -> list[bytes | memoryview]:
     """Return ``count`` parts of a table, so that rows with the same key are in parts of the same number everywhere."""
     pa = arrow()
@@ -155,16 +264,9 @@ def spread(table: pa.Table, by: Sequence[str], count: int) -> list[bytes | memor
     ordered = table.take(pa.array(order)).combine_chunks()
     tops = np.array([-(-(i << 64) // count) for i in range(count)], np.uint64)
     edges = [*np.searchsorted(numbers[order], tops).tolist(), table.num_rows]
-    parts: list[bytes | memoryview] = []
-    for begin, end in pairwise(edges):
-        if begin == end:
-            parts.append(b"")
-            continue
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(ordered.slice(begin, end - begin))
-        parts.append(memoryview(sink.getvalue()))
-    return parts
+    return [
+        as_stream(ordered.slice(begin, end - begin)) if begin < end else b"" for begin, end in pairwise(edges)
+    ]
 
 
 def unspread(data: memoryview) -> Iterator[pa.Table]:
@@ -175,6 +277,12 @@ def unspread(data: memoryview) -> Iterator[pa.Table]:
         yield pa.ipc.open_stream(source).read_all()
 
 
+def schema_in(data: bytes) -> Any:
+    """Return a schema that was serialized."""
+    pa = arrow()
+    return pa.ipc.read_schema(pa.py_buffer(data))
+
+
 def _numbers(table: pa.Table, by: Sequence[str]) -> Any:
     """Return a number below 2**64 for each row that is the same for equal keys, in every process."""
     import numpy as np
@@ -182,43 +290,45 @@ def _numbers(table: pa.Table, by: Sequence[str]) -> Any:
     found = np.zeros(table.num_rows, np.uint64)
     with np.errstate(over="ignore"):
         for name in by:
-            found = mixed(found * np.uint64(31) + _numbers_of(table.column(name).combine_chunks()))
+            found = mixed(found * np.uint64(31) + _numbers_of(table.column(name)))
     return found
 
 
 def _numbers_of(column: Any) -> Any:
+    """Return a number for each value of a column; equal ones of a :func:`family` have equal numbers."""
     pa = arrow()
     import numpy as np
     import pyarrow.compute as pc
 
     if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _numbers_of(column.dictionary_decode())
-    if (
-        pa.types.is_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_large_binary(kind)
-    ):
+        return _numbers_of(column.cast(kind.value_type))
+    if pa.types.is_null(kind):
+        return np.zeros(len(column), np.uint64)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.string())
+    if pa.types.is_fixed_size_binary(column.type):
+        column = column.cast(pa.binary())
+    if family(column.type) in {"text", "binary"}:
         column = pc.fill_null(column.cast(pa.large_binary()), b"")
         edges = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
         data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
         return numbers_of_records(data, edges)
+    if pa.types.is_floating(kind):
+        values = pc.fill_null(_as_key(column.cast(pa.float64())), 0.0).to_numpy(zero_copy_only=False)
+        return mixed(values.view(np.uint64))
     if pa.types.is_boolean(kind):
         column = column.cast(pa.uint8())
-    elif pa.types.is_floating(kind):
-        column = pc.add(column.cast(pa.float64()), 0.0)  # of two zeros one
-    elif not pa.types.is_integer(kind):
+    elif pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        column = column.cast(pa.int32())
+    elif pa.types.is_temporal(kind):
         column = column.cast(pa.int64())
     values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
-    wide = (
-        values.astype(np.float64).view(np.uint64)
-        if values.dtype.kind == "f"
-        else values.astype(np.int64).view(np.uint64)
-    )
-    return mixed(wide)
+    return mixed(values.astype(np.int64).view(np.uint64))
 
 
 def counted(data: Any, edges: Any) -> tuple[Any, Any]:

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from wrens.errors import WrensError
-from wrens.wire.records import ResultRef, ValueRef
+from wrens.wire.records import JobRef, ResultRef, ValueRef
 
-Resolver = Callable[[ResultRef | ValueRef], Any]
+Resolver = Callable[[ResultRef | JobRef | ValueRef], Any]
 
 
 class _OfThread(threading.local):
@@ -26,7 +26,7 @@ _of_thread = _OfThread()
 _of_process: Resolver | None = None
 
 
-def load_reference(ref: ResultRef | ValueRef) -> Any:
+def load_reference(ref: ResultRef | JobRef | ValueRef) -> Any:
     """Return what ``ref`` stands for, by asking the resolver of this thread, else of this process.
 
     Args:

@@ -10,6 +10,7 @@
     jobs/<job>/attempts/<batch>.<k>/…    evidence: heartbeat, loss, wasted; cancel, a word for the worker's host
     jobs/<job>/attempts/driver.<id>/…    evidence: heartbeat, account
     jobs/<job>/exchange/<id>             what a task has made for the tasks of the next stage
+    jobs/<job>/results/<id>              what a task leaves for whoever asks, too large for its verdict
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
@@ -119,6 +120,11 @@ def function(name: str) -> str:
 def exchange(job: str) -> str:
     """Prefix under which a job's tasks leave data for the next stage, without its slash."""
     return f"jobs/{job}/exchange"
+
+
+def results(job: str) -> str:
+    """Prefix under which a job's tasks leave large results, without its slash."""
+    return f"jobs/{job}/results"
 
 
 def value(name: str) -> str:

@@ -384,6 +384,18 @@ class ResultRef(Struct, frozen=True):
     made: str = ""
 
 
+class JobRef(Struct, frozen=True):
+    """Where all results of a job are: what a whole job turns into among the inputs of a task.
+
+    ``runs`` has the batch, first task and count of each run of tasks whose results lie side by side, in order.
+    """
+
+    store: str
+    job: str
+    made: str
+    runs: tuple[tuple[str, int, int], ...]
+
+
 class ValueRef(Struct, frozen=True):
     """Where a shared value is: what ``ex.put`` returns turns into among inputs."""
 

@@ -13,7 +13,8 @@ from typing import Any
 from wrens.errors import ObjectMissing
 from wrens.serialize import Pack, rebuild_failure
 from wrens.wire import envelope, keys
-from wrens.wire.records import ResultRef, ValueRef, Verdict
+from wrens.wire.records import JobRef, ResultRef, ValueRef, Verdict
+from wrens.worker.gathered import Results, position
 from wrens.worker.host import Host
 
 KEPT = 8
@@ -32,7 +33,7 @@ class Refs:
         self._values: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._verdicts: OrderedDict[tuple[str, str, str], tuple[Verdict, memoryview]] = OrderedDict()
 
-    def __call__(self, ref: ResultRef | ValueRef) -> Any:
+    def __call__(self, ref: ResultRef | JobRef | ValueRef) -> Any:
         """Return the value.
 
         Raises:
@@ -40,6 +41,8 @@ class Refs:
             BadSignature, ForeignRecord: if it is not what was put there.
             BaseException: the failure of the other task, when it has no result.
         """
+        if isinstance(ref, JobRef):
+            return Results(ref, self._host)
         return self._value(ref) if isinstance(ref, ValueRef) else self._result(ref)
 
     def _value(self, ref: ValueRef) -> Any:
@@ -58,10 +61,10 @@ class Refs:
             for task, failure in verdict.failures:
                 if task == ref.task:
                     raise rebuild_failure(failure)
-            position = _position(verdict, ref.task)
-            if position is not None:
+            place = position(verdict, ref.task)
+            if place is not None:
                 # Read-only memory, so that each task gets arrays of its own.
-                return Pack(body.toreadonly(), self._host.loader(ref.store)).item(position)
+                return Pack(body.toreadonly(), self._host.loader(ref.store)).item(place)
             for i, child in enumerate(verdict.children):
                 if child.start <= ref.task < child.start + child.count:
                     batch = keys.child(batch, i)
@@ -86,17 +89,3 @@ def _keep(memory: OrderedDict[Any, Any], name: Any, value: Any) -> None:
     memory[name] = value
     if len(memory) > KEPT:
         memory.popitem(last=False)
-
-
-def _position(verdict: Verdict, task: int) -> int | None:
-    """Return the place of a task's result in the pack.
-
-    >>> _position(Verdict(1, "j", "0", "0.a", 0, 9, ok=((0, 2), (5, 2))), 6)
-    3
-    """
-    before = 0
-    for start, count in verdict.ok:
-        if start <= task < start + count:
-            return before + task - start
-        before += count
-    return None
