@@ -66,7 +66,9 @@ def moved(
     found = [one for one in shares if isinstance(one, Column)]
     tasks = found[0].tasks
     rows, wide = groups(len(tasks), len(found))
-    made = executor.map_async(move, _hauls(found, rows, wide)).results()
+    # The names and the keeping that the user has asked for are for what he gets.
+    between = executor.options(name=None, keep=False, fail_fast=True)
+    made = between.map_async(move, _hauls(found, rows, wide)).results()
     across = -(-len(found) // wide)
     new: list[Sequence[Slice]] = []
     for k in range(across):
