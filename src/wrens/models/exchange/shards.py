@@ -183,11 +183,16 @@ def _client(url: str) -> Client:
         import redis
     except ImportError as error:
         raise MissingPackage("redis", "an exchange through Redis", "pip install 'wrens[redis]'") from error
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
+
     return redis.Redis.from_url(
         url,
         username=os.environ.get(USERNAME) or None,
         password=os.environ.get(PASSWORD) or None,
         socket_connect_timeout=CONNECT_S,
         socket_timeout=ANSWER_S,
+        # Names are unique, so a command may be repeated. What a server that is gone does not take goes elsewhere, soon.
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 2),
         protocol=2,  # which every server speaks
     )
