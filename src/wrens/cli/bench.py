@@ -20,7 +20,7 @@ from wrens.report import texts
 from wrens.wire import keys
 
 if TYPE_CHECKING:
-    from wrens.models.mapreduce import Stage
+    from wrens.models.stages import Stage
 
 DEFAULT_MB = 64
 

@@ -12,7 +12,7 @@ from reprlib import repr as shown
 from typing import Any
 
 from wrens.models import exchange, grouping, results
-from wrens.models.exchange import Slice, Written
+from wrens.models.exchange import Exchange, Packed, Slice, Written
 from wrens.models.grouping import Combine
 from wrens.models.results import Pairs
 from wrens.serialize.functions import name_of
@@ -53,6 +53,7 @@ class Mapper:
 
     def __init__(self, function: Map, combine: Combine | None, fan: int, budget: int) -> None:
         self.function, self.combine, self.fan, self.budget = function, combine, fan, budget
+        self.way: Exchange = Packed()
         self.__module__, self.__qualname__ = "", name_of(function)
 
     def __call__(self, one: Any) -> list[Written]:
@@ -67,7 +68,7 @@ class Mapper:
 
     def _written(self, table: grouping.Table) -> Written:
         note = Note(table.taken, len(table.pairs), *table.most_common())
-        return exchange.write(grouping.segments(table.numbered(), self.fan), note=note)
+        return self.way.write(grouping.segments(table.numbered(), self.fan), note=note)
 
 
 class Reducer:

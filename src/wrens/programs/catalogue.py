@@ -18,9 +18,10 @@ from typing import Any
 from wrens.core.executor import Executor
 from wrens.errors import BadOption
 from wrens.models.aggregating import group_by
-from wrens.models.mapreduce import Stage, map_reduce
+from wrens.models.mapreduce import map_reduce
 from wrens.models.partition import Partition, partition
 from wrens.models.sorting import sort
+from wrens.models.stages import Stage
 from wrens.models.validating import summed, validate
 from wrens.programs import inputs
 
