@@ -81,10 +81,15 @@ class Partition:
             ObjectMissing: if the object is gone.
             BadData: if it is not as long as it was when it was planned.
         """
+        return self.located()[1]
+
+    def located(self) -> tuple[int, memoryview]:
+        """Return where the partition really begins in the object, and all of its bytes, as :meth:`read` does."""
         if self.start >= self.stop:
-            return memoryview(b"")
+            return self.start, memoryview(b"")
         if not isinstance(self.border, Delimiter):
-            return self._get(*self.bounds())
+            first, last = self.bounds()
+            return first, self._get(first, last)
         # One request for all of it, with what tells where it begins and, mostly, where it ends.
         begin = max(0, self.start - self.border.behind)
         found = self._get(begin, min(self.size, self.stop + NEAR))
@@ -98,10 +103,10 @@ class Partition:
         first = self.border.cut(near, self.start, self.size)
         last = first if first >= self.stop else self.border.cut(near, self.stop, self.size)
         if last <= ends:
-            return found[first - begin : last - begin]
+            return first, found[first - begin : last - begin]
         if first >= ends:
-            return self._get(first, last)
-        return memoryview(b"".join([found[first - begin :], self._get(ends, last)]))
+            return first, self._get(first, last)
+        return first, memoryview(b"".join([found[first - begin :], self._get(ends, last)]))
 
     def pieces(self, nbytes: int = PIECE) -> Iterator[memoryview]:
         """Yield the partition's bytes in pieces that hold whole records.
