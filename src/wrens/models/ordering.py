@@ -63,6 +63,9 @@ def words_of_fixed(records: Bytes, start: int, length: int) -> Words:
     def at(i: int, places: Order | None) -> Numbers:
         begin = start + WORD * i
         end = min(start + length, begin + WORD)
+        if end - begin == WORD and places is None:
+            lying = np.ndarray((len(records),), ">u8", records.data, begin, (records.shape[1],))
+            return lying.astype(np.uint64)
         part = records[:, begin:end] if places is None else records[places, begin:end]
         whole = np.zeros((len(part), WORD), np.uint8)
         whole[:, : end - begin] = part
