@@ -235,10 +235,9 @@ class _Plan:
         """Sort, and return where the data are."""
         began = self._clock.now()
         trial = keys.new_id()
-        tried = self._executor.submit(self._target.try_out, trial)
-        splitters = self._splitters()
-        tried.result()
+        self._executor.submit(self._target.try_out, trial).result()
         self._target.see(trial)
+        splitters = self._splitters()
         self._noted("sample", len(self._parts), began)
         written = self._parted(splitters)
         try:

@@ -1,0 +1,15 @@
+"""A sort by workers that are killed gives the bytes of an undisturbed one. The long run is in tests/stress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos import all_workers
+from sort_chaos import sort_under_fire
+
+
+def test_workers_killed_during_a_sort(tmp_path: Path) -> None:
+    killed = sort_under_fire(
+        tmp_path, records=60_000, parts=8, kills=8, seed=4, pause_s=0.1, pids=all_workers
+    )
+    assert killed == 8
