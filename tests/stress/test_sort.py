@@ -18,7 +18,7 @@ def test_fifty_workers_killed_during_sorts(tmp_path: Path) -> None:
         parts=12,
         kills=50,
         seed=9,
-        pause_s=0.25,
+        pause_s=0.7,
         pids=lambda: workers_of(os.getpid()),
     )
     assert killed == 50

@@ -94,7 +94,7 @@ def test_rows_of_files_with_other_columns_are_refused(ex: wrens.Executor, tmp_pa
     pq.write_table(pa.table({"a": [2, 1], "b": [1, 2]}), tmp_path / "1.parquet")
     with pytest.raises(BadData, match=r"1\.parquet, byte 0: its columns .* 'b' is int64 and not string"):
         wrens.sort(ex, tmp_path / "*.parquet", tmp_path / "out", key="a")
-    with pytest.raises(BadOption, match="'c'.* is no column of .*0.parquet, which has 'a', 'b'"):
+    with pytest.raises(BadOption, match=r"'c'.* is no column of .*0\.parquet, which has 'a', 'b'"):
         wrens.sort(ex, tmp_path / "0.parquet", tmp_path / "out", key="c")
 
 
@@ -179,7 +179,7 @@ def test_what_is_at_the_target_is_kept(ex: wrens.Executor, tmp_path: Path) -> No
     wrens.sort(ex, tmp_path / "in", tmp_path / "out", overwrite=True)
     assert read(tmp_path / "out") == b"c\nd\n"
     (tmp_path / "out/mine.txt").write_text("precious")
-    with pytest.raises(TargetTaken, match="mine.txt was not made by a sort"):
+    with pytest.raises(TargetTaken, match=r"mine\.txt was not made by a sort"):
         wrens.sort(ex, tmp_path / "in", tmp_path / "out", overwrite=True)
     with pytest.raises(TargetTaken, match="It is a file"):
         wrens.sort(ex, tmp_path / "in", tmp_path / "out/mine.txt", overwrite=True)
