@@ -87,7 +87,9 @@ def main() -> None:
         part = int(chosen.part_mb * 2**20) or None
         with wrens.Executor(store=f"{folder}/store", max_workers=chosen.workers) as ex:
             began = clock.now()
-            done = wrens.sort(ex.options(resources=limited), f"{folder}/in", f"{folder}/out", size=part, **how)
+            done = wrens.sort(
+                ex.options(resources=limited), f"{folder}/in", f"{folder}/out", size=part, **how
+            )
             seconds = clock.now() - began
             peaks = {pid: most_resident(pid) for pid in workers()}
         for stage in done.stages:

@@ -291,8 +291,12 @@ def partition(
     if not isinstance(size, int) or isinstance(size, bool) or size < SMALLEST:
         raise BadOption(f"size={size!r}", "is no size of a partition", "It counts bytes, from 1.")
     kind = border_of(border)
-    found = data.find(addresses)
-    return [part for one in found for part in _of(one, size, kind)]
+    return partition_found(data.find(addresses), size, kind)
+
+
+def partition_found(found: Iterable[Object], size: int, border: Border) -> list[Partition]:
+    """Plan objects that were found already, as :func:`partition` does."""
+    return [part for one in found for part in _of(one, size, border)]
 
 
 def _of(one: Object, size: int, border: Border) -> list[Partition]:

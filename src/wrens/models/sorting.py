@@ -30,10 +30,10 @@ from wrens.models.exchange import Slice, Written
 from wrens.models.layouts import FixedLayout, KeyedLayout, Layout, LineLayout, Splitter
 from wrens.models.lending import lent
 from wrens.models.mapreduce import Stage
-from wrens.models.partition import Partition, partition
+from wrens.models.partition import Partition, partition_found
 from wrens.models.target import MANIFEST, Target, as_json, check_apart, target_of
 from wrens.store import data as places
-from wrens.store.data import Address
+from wrens.store.data import Address, Object
 from wrens.wire import keys
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ def sort(
         whole("size", size)
     found = places.find(source)
     check_apart(source, found, target)
-    parts, size = _planned(source, layout, size, executor.workers)
+    parts, size = _planned(found, layout, size, executor.workers)
     layout = fitted(layout, parts)
     to = target_of(target)
     to.taken(overwrite=overwrite)
@@ -196,26 +196,14 @@ def fitted(layout: Layout, parts: Sequence[Partition]) -> Layout:
 
 
 def _planned(
-    source: Sequence[Address], layout: Layout, size: int | None, workers: int
+    found: Sequence[Object], layout: Layout, size: int | None, workers: int
 ) -> tuple[list[Partition], int]:
     """Return the partitions of stage 1, and how large they are at most."""
-    border = given(layout)
-    parts = partition(source, size=size or PART, border=border)
-    total = sum(part.planned for part in parts)
-    if size is None and total < PART * ROUNDS * workers:
-        size = max(LEAST, -(-total // (ROUNDS * workers)))
-        parts = partition(source, size=size, border=border)
-    return parts, size or PART
-
-
-def given(layout: Layout) -> str | bytes | int:
-    """Return what :func:`wrens.partition` is told for a layout."""
-    border = layout.border
-    if isinstance(border, RowGroups):
-        return "parquet"
-    if isinstance(border, Fixed):
-        return border.width
-    return border.mark if isinstance(border, Delimiter) else "objects"
+    total = sum(one.nbytes for one in found)
+    if size is None:
+        # Some rounds for each worker, but no tasks that are not worth their launch.
+        size = min(PART, max(LEAST, -(-total // (ROUNDS * workers))))
+    return partition_found(found, size, layout.border), size
 
 
 class _Plan:

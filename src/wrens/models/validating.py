@@ -16,11 +16,11 @@ from typing import Any
 
 from wrens.core.executor import Executor
 from wrens.core.job import Job
-from wrens.errors import BadData, JobFailed
+from wrens.errors import BadData, JobFailed, NoData
 from wrens.models.layouts import Layout
-from wrens.models.partition import SIZE, Partition, partition
+from wrens.models.partition import SIZE, Partition, partition_found
 from wrens.models.records import Summed
-from wrens.models.sorting import Key, fitted, given, layout_of
+from wrens.models.sorting import Key, fitted, layout_of
 from wrens.models.target import MANIFEST, target_of
 from wrens.store import data as places
 from wrens.store.data import Address
@@ -58,7 +58,7 @@ def summed(
     (True, 2)
     """
     layout = layout_of(border, key)
-    parts = partition(source, size=SIZE, border=given(layout))
+    parts = partition_found(places.find(source), SIZE, layout.border)
     looking = executor.map_async(_looker(fitted(layout, parts), ordered=False), parts)
     return sum((one.sum for one in _results(looking)), Summed(0, 0))
 
@@ -118,18 +118,19 @@ def _listed(url: str, told: list[dict[str, Any]], layout: Layout) -> list[Partit
         NoData: if one of them is gone.
         BadData: if one has another size, or there is one more.
     """
-    names = [one["name"] for one in told]
-    for found in places.find(url) if told else []:
-        if found.url.removeprefix(f"{url}/") not in names:
-            raise BadData(found.url, 0, f"{MANIFEST} does not list this object")
+    there = {one.url.removeprefix(f"{url}/"): one for one in (places.find(url) if told else [])}
     parts = []
     for one in told:
-        (there,) = places.find(f"{url}/{one['name']}")
-        if there.nbytes != one["bytes"]:
-            wrong = f"the object has {there.nbytes:,} bytes, and {MANIFEST} says {one['bytes']:,}"
-            raise BadData(there.url, min(there.nbytes, one["bytes"]), wrong)
-        if there.nbytes:
-            parts += partition(f"{url}/{one['name']}", size=SIZE, border=given(layout))
+        found = there.pop(one["name"], None)
+        if found is None:
+            raise NoData(f"{url}/{one['name']}", f"there is no such object, and {MANIFEST} lists it")
+        if found.nbytes != one["bytes"]:
+            wrong = f"the object has {found.nbytes:,} bytes, and {MANIFEST} says {one['bytes']:,}"
+            raise BadData(found.url, min(found.nbytes, one["bytes"]), wrong)
+        if found.nbytes:
+            parts += partition_found([found], SIZE, layout.border)
+    for found in there.values():
+        raise BadData(found.url, 0, f"{MANIFEST} does not list this object")
     return parts
 
 
