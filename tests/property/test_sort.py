@@ -61,7 +61,7 @@ letters = st.sampled_from([b"a", b"b", b"\x00", b"\xff", b"ab", b"aaaaaaaa", b"a
 
 
 @given(st.data(), st.integers(1, 12), st.integers(1, 200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_records_of_one_width(ex: wrens.Executor, data: st.DataObject, width: int, size: int) -> None:
     begin = data.draw(st.integers(0, width - 1))
     key = slice(begin, data.draw(st.integers(begin + 1, width)))
@@ -88,7 +88,7 @@ def test_records_of_one_width(ex: wrens.Executor, data: st.DataObject, width: in
     st.integers(1, 100),
     st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_lines(ex: wrens.Executor, lines: list[list[bytes]], mark: bytes, size: int, ended: bool) -> None:
     objects = [mark.join(some) + (mark if ended and some else b"") for some in lines]
     found = sorted_by_wrens(ex, objects, size, border=mark)
@@ -99,7 +99,7 @@ def test_lines(ex: wrens.Executor, lines: list[list[bytes]], mark: bytes, size: 
 
 
 @given(st.lists(st.binary(max_size=6).map(lambda b: b.replace(b"\n", b"")), max_size=40), st.integers(1, 60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_by_what_a_function_says(ex: wrens.Executor, lines: list[bytes], size: int) -> None:
     data = b"".join(line + b"\n" for line in lines)
 
@@ -133,7 +133,7 @@ def comparable(value: Any, *, descending: bool) -> tuple[int, Any]:
 
 
 @given(st.data(), st.integers(1, 3), st.integers(1, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rows_by_columns(ex: wrens.Executor, data: st.DataObject, files: int, groups: int) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=2, unique=True))
     downs = [data.draw(st.booleans()) for _ in names]

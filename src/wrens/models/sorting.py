@@ -46,6 +46,10 @@ ROUNDS = 4
 """Tasks of each worker at least, when there is enough to do, so that they end at about the same time."""
 SAMPLES = 64
 """Records that are looked at for each range, in all; the largest range is then seldom a third above the mean."""
+_TOO_LITTLE = (
+    "A worker had too little memory for what it had to sort: pass a smaller size=, or let workers have more. A "
+    "record, and a row group of a Parquet file, is never cut."
+)
 _EXPLAINED = (BadData, BadOption, NoData, TargetTaken, StoreError)
 """Failures of tasks that say all there is to say."""
 
@@ -330,6 +334,9 @@ class _Plan:
             for _, failure in sorted(failed.failures.items()):
                 if isinstance(failure, _EXPLAINED) and isinstance(failure, WrensError):
                     raise failure from None
+                if isinstance(failure, MemoryError):
+                    failed.add_note(_TOO_LITTLE)
+                    break
             raise
         except BaseException:
             job.cancel()
