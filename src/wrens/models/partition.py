@@ -81,10 +81,15 @@ class Partition:
             ObjectMissing: if the object is gone.
             BadData: if it is not as long as it was when it was planned.
         """
+        return self.located()[1]
+
+    def located(self) -> tuple[int, memoryview]:
+        """Return where the partition really begins in the object, and all of its bytes, as :meth:`read` does."""
         if self.start >= self.stop:
-            return memoryview(b"")
+            return self.start, memoryview(b"")
         if not isinstance(self.border, Delimiter):
-            return self._get(*self.bounds())
+            first, last = self.bounds()
+            return first, self._get(first, last)
         # One request for all of it, with what tells where it begins and, mostly, where it ends.
         begin = max(0, self.start - self.border.behind)
         found = self._get(begin, min(self.size, self.stop + NEAR))
@@ -98,10 +103,10 @@ class Partition:
         first = self.border.cut(near, self.start, self.size)
         last = first if first >= self.stop else self.border.cut(near, self.stop, self.size)
         if last <= ends:
-            return found[first - begin : last - begin]
+            return first, found[first - begin : last - begin]
         if first >= ends:
-            return self._get(first, last)
-        return memoryview(b"".join([found[first - begin :], self._get(ends, last)]))
+            return first, self._get(first, last)
+        return first, memoryview(b"".join([found[first - begin :], self._get(ends, last)]))
 
     def pieces(self, nbytes: int = PIECE) -> Iterator[memoryview]:
         """Yield the partition's bytes in pieces that hold whole records.
@@ -286,8 +291,12 @@ def partition(
     if not isinstance(size, int) or isinstance(size, bool) or size < SMALLEST:
         raise BadOption(f"size={size!r}", "is no size of a partition", "It counts bytes, from 1.")
     kind = border_of(border)
-    found = data.find(addresses)
-    return [part for one in found for part in _of(one, size, kind)]
+    return partition_found(data.find(addresses), size, kind)
+
+
+def partition_found(found: Iterable[Object], size: int, border: Border) -> list[Partition]:
+    """Plan objects that were found already, as :func:`partition` does."""
+    return [part for one in found for part in _of(one, size, border)]
 
 
 def _of(one: Object, size: int, border: Border) -> list[Partition]:

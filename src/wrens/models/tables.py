@@ -79,7 +79,35 @@ def of_fixed(piece: memoryview, width: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([column], names=["record"])
 
 
-def _parquet(file: BinaryIO, url: str) -> Any:
+def gathered(data: Any, edges: Any, places: Any) -> memoryview:
+    """Return records at some places, one after the other.
+
+    Args:
+        data: The bytes, as a NumPy array.
+        edges: Where each record begins in them, and where the last one ends.
+        places: The numbers of the records that are wanted.
+
+    >>> import numpy as np
+    >>> bytes(gathered(np.frombuffer(b"bbba", np.uint8), np.array([0, 3, 4]), np.array([1, 0])))
+    b'abbb'
+    """
+    pa = arrow()
+    import pyarrow.compute as pc
+
+    # From the system's memory, which counts what is used: Arrow's own pool sets aside more.
+    pool = pa.system_memory_pool()
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(data)]
+    whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
+    found = pc.take(whole, pa.array(places), boundscheck=False, memory_pool=pool)
+    return memoryview(found.buffers()[2])
+
+
+def parquet(file: BinaryIO, url: str) -> Any:
+    """Open a Parquet file.
+
+    Raises:
+        BadData: if it is none.
+    """
     arrow()
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -99,7 +127,7 @@ def row_groups(file: BinaryIO, size: int, url: str) -> Iterator[tuple[int, int, 
     Raises:
         BadData: if it is no Parquet file.
     """
-    directory = _parquet(file, url).metadata
+    directory = parquet(file, url).metadata
     first = rows = held = begin = at = 0
     for i in range(directory.num_row_groups):
         group = directory.row_group(i)
@@ -114,7 +142,7 @@ def row_groups(file: BinaryIO, size: int, url: str) -> Iterator[tuple[int, int, 
 def of_parquet(file: BinaryIO, groups: Sequence[int], rows: int, url: str) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some row groups as batches of at most ``rows``."""
     if groups:
-        yield from _parquet(file, url).iter_batches(batch_size=rows, row_groups=list(groups))
+        yield from parquet(file, url).iter_batches(batch_size=rows, row_groups=list(groups))
 
 
 def together(found: Sequence[pa.Table | pa.RecordBatch]) -> pa.Table:
@@ -267,6 +295,66 @@ def spread(table: pa.Table, by: Sequence[str], count: int) -> list[bytes | memor
     return [
         as_stream(ordered.slice(begin, end - begin)) if begin < end else b"" for begin, end in pairwise(edges)
     ]
+
+
+def as_stream(table: pa.Table) -> memoryview:
+    """Return a table as a stream, which may lie beside others."""
+    pa = arrow()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return memoryview(sink.getvalue())
+
+
+def as_parquet(table: pa.Table) -> memoryview:
+    """Return a table as a Parquet file, the same one for the same rows."""
+    pa = arrow()
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return memoryview(sink.getvalue())
+
+
+def order_of_rows(table: pa.Table, columns: Sequence[tuple[str, bool]]) -> Any:
+    """Return the places of rows in the order of columns; equal rows keep theirs, and nulls are last.
+
+    Args:
+        table: The rows.
+        columns: Names of columns, and whether each is in descending order.
+
+    >>> import pyarrow as pa
+    >>> order_of_rows(pa.table({"a": [2, None, 3]}), [("a", True)]).tolist()
+    [2, 0, 1]
+    """
+    arrow()
+    import numpy as np
+    import pyarrow.compute as pc
+
+    by = [(name, "descending" if reverse else "ascending") for name, reverse in columns]
+    return pc.sort_indices(table, sort_keys=by).to_numpy().astype(np.int64)  # nulls last by default
+
+
+def as_records(column: pa.ChunkedArray) -> tuple[Any, Any, Any]:
+    """Return a column as bytes: where each value begins and the last one ends, all of them, and which are null."""
+    pa = arrow()
+    import numpy as np
+    import pyarrow.compute as pc
+
+    nulls = pc.is_null(column).to_numpy()
+    kind = column.type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind)):
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_temporal(kind)):
+            column = pa.chunked_array([[repr(value) for value in column.to_pylist()]], pa.large_string())
+        else:
+            whole = pa.chunked_array(column.chunks, kind).combine_chunks()
+            width = kind.bit_width // 8
+            data = np.frombuffer(whole.buffers()[1] or b"", np.uint8)
+            edges = (np.arange(len(whole) + 1) + whole.offset) * width
+            return edges, data, nulls
+    column = pc.fill_null(column.cast(pa.large_binary()), b"").combine_chunks()
+    edges = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    return edges, np.frombuffer(column.buffers()[2] or b"", np.uint8), nulls
 
 
 def unspread(data: memoryview) -> Iterator[pa.Table]:
