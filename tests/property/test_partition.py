@@ -44,7 +44,7 @@ def test_nothing_is_lost_doubled_or_cut(given: tuple[bytes, bytes], size: int, n
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wrens.models.borders.NEAR", near)
         patch.setattr("wrens.models.borders.FARTHEST", 4 * near)
-        patch.setattr("wrens.models.partition.NEAR", near)
+        patch.setattr("wrens.models.reading.LEAST_BEYOND", near)
         parts = partition(stored(data), size=size, border=mark)
         assert b"".join(bytes(part.read()) for part in parts) == data
         assert [record for part in parts for record in part.records()] == split(data, mark)
