@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from wrens.errors import BadOption
@@ -52,6 +53,41 @@ class Delimiter:
     def unit(self) -> int:
         """How many bytes the smallest piece of a letter has in this encoding."""
         return len("\n".encode(self.encoding))
+
+    def text(self) -> str:
+        r"""Return the mark as text.
+
+        Raises:
+            BadOption: if it is none in this encoding.
+
+        >>> Delimiter(b"\n").text()
+        '\n'
+        """
+        try:
+            return self.mark.decode(self.encoding)
+        except UnicodeDecodeError:
+            advice = "Partition with the right encoding=, or take the bytes by part.records()."
+            raise BadOption(f"border={self.mark!r}", f"is not {self.encoding}", advice) from None
+
+    def read_as(self, encoding: str) -> Delimiter:
+        """Return the same mark for text that is encoded otherwise.
+
+        Raises:
+            BadOption: if records in that encoding end with another mark.
+
+        >>> Delimiter(b"|").read_as("latin-1")
+        Delimiter(mark=b'|', encoding='iso8859-1')
+        """
+        told = f"is not how records were parted: that was for {self.encoding}"
+        refused = BadOption(f"encoding={encoding!r}", told, f"Partition with encoding={encoding!r}.")
+        name = encoding_of(encoding)
+        if len("\n".encode(name)) != self.unit:
+            raise refused
+        found = Delimiter(self.mark, name)
+        with suppress(UnicodeDecodeError):
+            if found.text() != self.mark.decode(self.encoding):
+                raise refused
+        return found
 
     @property
     def behind(self) -> int:

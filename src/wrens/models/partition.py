@@ -20,11 +20,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrens.errors import BadData, BadOption, NoData, ObjectMissing
-from wrens.models.borders import Border, Delimiter, Fixed, RowGroups, Whole, border_of, encoding_of
+from wrens.models.borders import Border, Delimiter, Fixed, RowGroups, Whole, border_of
 from wrens.models.files import AHEAD, ObjectFile
 from wrens.models.reading import Range, bites, decoded, joined
 from wrens.store import data
 from wrens.store.data import Address, Object, address_of, is_near, open_data
+from wrens.store.port import size as size_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -138,7 +139,7 @@ class Partition:
             NoData: if the object is gone.
         """
         border = self._delimiter("lines()", encoding)
-        end = border.mark.decode(border.encoding)
+        end = border.text()
         for begun, bite in self._bites(border):
             text = decoded(bite, border.encoding, self.url, begun)
             if end == "\n" and "\r" in text:
@@ -219,7 +220,7 @@ class Partition:
                 yield tables.of_fixed(piece, self.border.width)
             return
         border = self._delimiter("batches()")
-        mark = border.mark.decode(border.encoding)
+        mark = border.text()
         for begun, piece in self._streamed(border):
             yield tables.of_lines(piece, mark, border.encoding, self.url, begun)
 
@@ -244,14 +245,7 @@ class Partition:
             refuse_compressed(self.url, what)
             found = border_of("lines", encoding or "utf-8")
         elif isinstance(self.border, Delimiter):
-            found = replace(self.border, encoding=encoding_of(encoding)) if encoding else self.border
-            if found.unit != self.border.unit or (
-                self.border == border_of("lines", self.border.encoding)
-                and found.mark != "\n".encode(found.encoding)
-            ):
-                told = f"is not how the lines were parted: that was for {self.border.encoding}"
-                advice = f"Partition with encoding={encoding!r}."
-                raise BadOption(f"encoding={encoding!r}", told, advice)
+            found = self.border.read_as(encoding) if encoding else self.border
         else:
             raise BadOption(what, "needs records that end with a delimiter", "Partition with border='lines'.")
         assert isinstance(found, Delimiter)  # noqa: S101
@@ -274,15 +268,17 @@ class Partition:
         """Return these bytes, all of them."""
         if stop <= start:
             return memoryview(b"")
+        store = open_data(self.store)
         try:
-            found = open_data(self.store).get(self.key, start=start, length=stop - start)
+            found = store.get(self.key, start=start, length=stop - start)
         except ObjectMissing:
             told = "the object is gone; it was there when it was partitioned"
             raise NoData(self.url, told, "Partition again what is there now.") from None
         if len(found) < stop - start:
             told = f"the object ends here, and had {self.size:,} bytes when it was partitioned"
             advice = "Partition again when nobody writes to it any more."
-            raise BadData(self.url, start + len(found), told, advice)
+            ends = start + len(found) if found else size_of(store, self.key)
+            raise BadData(self.url, ends, told, advice)
         return found
 
 

@@ -235,7 +235,7 @@ def decoded(piece: memoryview, encoding: str, url: str, begun: int) -> str:
     >>> decoded(memoryview(b"caf\xe9"), "utf-8", "menu.txt", 100)
     Traceback (most recent call last):
         ...
-    wrens.errors.BadData: menu.txt, byte 103: b'\\xe9' is not utf-8: unexpected end of data
+    wrens.errors.BadData: menu.txt, byte 103: b'\xe9' is not utf-8: unexpected end of data
       Partition with the right encoding=, such as 'latin-1', or take the bytes by part.records().
     """
     try:

@@ -63,7 +63,7 @@ def of_lines(piece: memoryview, mark: str, encoding: str, url: str, begun: int) 
     import pyarrow.compute as pc
 
     body = piece
-    if encoding != "utf-8" or (not begun and piece[:3] == codecs.BOM_UTF8):
+    if encoding != "utf-8" or (not begun and bytes(piece[:3]) == codecs.BOM_UTF8):
         body = memoryview(decoded(piece, encoding, url, begun).encode())
     if mark == "\n" and _holds(body, b"\r"):
         body = memoryview(bytes(body).replace(b"\r\n", b"\n"))
