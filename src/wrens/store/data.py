@@ -113,7 +113,9 @@ def _named(address: Address) -> list[Object]:
             told = (
                 "no object matches ('*' stays within one part of a name, '**/' is any number of directories)"
             )
-        elif pattern.endswith("/") or _is_directory(url, pattern):
+        elif url.startswith("file:") and not os.path.isdir(f"/{pattern}"):  # noqa: PTH112
+            told = "there is no such file or directory"
+        elif url.startswith("file:") or pattern.endswith("/") or not pattern:
             told = "nothing is in this directory, or only what has a name that begins with '_' or '.'"
         else:
             told = "there is no such object, and none below it"
@@ -239,8 +241,8 @@ def _objects(url: str, pattern: str) -> Iterator[Object]:
     else:
         prefix, parts = f"{pattern.rstrip('/')}/" if pattern else "", ["**", "*"]
     try:
-        for key, nbytes in port.sizes(store, prefix):
-            if globs.matches(key[len(prefix) :].split("/"), parts):
+        for key, nbytes in _without_markers(port.sizes(store, prefix)):
+            if key.startswith(prefix) and globs.matches(key[len(prefix) :].split("/"), parts):
                 denied = None
                 yield Object(url, key, nbytes)
     except StoreDenied as error:
@@ -249,5 +251,16 @@ def _objects(url: str, pattern: str) -> Iterator[Object]:
         raise denied
 
 
-def _is_directory(url: str, pattern: str) -> bool:
-    return url.startswith("file:") and os.path.isdir(f"/{pattern}")  # noqa: PTH112
+def _without_markers(listed: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Leave out the empty objects that consoles make so that a bucket seems to have directories.
+
+    >>> list(_without_markers([("logs", 0), ("logs/a.txt", 3), ("logs/empty", 0)]))
+    [('logs/a.txt', 3), ('logs/empty', 0)]
+    """
+    before = None
+    for one in listed:
+        if before and (before[1] or not one[0].startswith(f"{before[0]}/")):
+            yield before
+        before = one
+    if before:
+        yield before
