@@ -79,6 +79,15 @@ def test_what_an_address_names(place: str) -> None:
         assert caught.value.url == f"{place}/{nothing}"
 
 
+def test_an_address_may_name_the_service(aws: Server, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(place, **{"a?b.txt": b"one\n"})
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    there = f"region=us-east-1&endpoint={aws.url}"
+    assert [one.url for one in find(f"{place}/*.txt?{there}")] == [f"{place}/a?b.txt"]
+    (part,) = partition(f"{place}?{there}")
+    assert list(part.lines()) == ["one"]
+
+
 def test_objects_that_consoles_make_in_the_place_of_directories_are_no_data(aws: Server, place: str) -> None:
     put(place, **{"dir/a.txt": b"1"})
     boto3.client("s3", endpoint_url=aws.url).put_object(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from wrens import partition
 from wrens.errors import BadOption, BadStoreURL, NoData, StoreDenied
-from wrens.store import open_store
+from wrens.store import open_store, register_scheme
 from wrens.store.data import find
 
 NAMES = [
@@ -198,3 +199,25 @@ def test_what_is_no_address(tmp_path: Path) -> None:
     (tmp_path / "a\nb.txt").touch()
     with pytest.raises(BadOption, match="cannot be a key"):
         find(tmp_path)
+
+
+class FourVerbs:
+    """A store of another scheme that has the port's four verbs and nothing else."""
+
+    def __init__(self, url: str) -> None:
+        self._inner = open_store("memory://four-verbs")
+        self.url = url
+        self.put, self.get, self.list, self.delete = (
+            self._inner.put,
+            self._inner.get,
+            self._inner.list,
+            self._inner.delete,
+        )
+
+
+def test_a_store_of_another_scheme_holds_data_that_are_neither_signed_nor_sized() -> None:
+    register_scheme("fourverbs", lambda url, create: FourVerbs(url))
+    open_store("memory://four-verbs").put("words/a.txt", b"one\ntwo\n")
+    (found,) = find("fourverbs://there/words/*.txt")
+    assert (found.url, found.nbytes) == ("fourverbs://there/words/a.txt", 8)
+    assert [list(part.lines()) for part in partition("fourverbs://there/words", size=4)] == [["one"], ["two"]]

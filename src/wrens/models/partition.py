@@ -12,10 +12,11 @@ mean is the user's.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -138,7 +139,9 @@ class Partition:
             BadOption: if the partition is not cut at a delimiter, or the encoding is another one than it was cut for.
             NoData: if the object is gone.
         """
-        border = self._delimiter("lines()", encoding)
+        return chain.from_iterable(self._texts(self._delimiter("lines()", encoding)))
+
+    def _texts(self, border: Delimiter) -> Iterator[list[str]]:
         end = border.text()
         for begun, bite in self._bites(border):
             text = decoded(bite, border.encoding, self.url, begun)
@@ -147,7 +150,7 @@ class Partition:
             records = text.split(end)
             if not records[-1]:
                 records.pop()
-            yield from records
+            yield records
 
     def records(self) -> Iterator[bytes]:
         """Yield the records as bytes, without the delimiter that ends them.
@@ -156,14 +159,10 @@ class Partition:
             NoData, BadData, BadOption: as :meth:`lines` does.
         """
         if isinstance(self.border, Fixed):
-            width = self.border.width
-            for piece in self.pieces():
-                for at in range(0, len(piece), width):
-                    yield bytes(piece[at : at + width])
-            return
+            record = struct.Struct(f"{self.border.width}s")
+            return chain.from_iterable(chain.from_iterable(map(record.iter_unpack, self.pieces())))
         border = self._delimiter("records()")
-        for _, bite in self._bites(border):
-            yield from border.split(bytes(bite))
+        return chain.from_iterable(border.split(bytes(bite)) for _, bite in self._bites(border))
 
     def array(self, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
         """Return records of a fixed width as a NumPy array, without copying.

@@ -20,7 +20,7 @@ from wrens.models.borders import Border, Delimiter, Fixed
 
 Fetch = Callable[[int, int], memoryview]
 """``fetch(start, stop)`` returns exactly these bytes of the object."""
-BITE = 256 * 1024
+BITE = 128 * 1024
 """Bytes that become Python objects at a time: few enough to stay in a processor's cache."""
 BEYOND = 16
 """The end of a partition is looked for in a part of this many beyond it, up to ``borders.NEAR``: most of the bytes there

@@ -148,7 +148,7 @@ def place_of(address: Address) -> tuple[str, str]:
     url = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
     if scheme in {"s3", "gs", "az"}:
         return _reached(f"{url}?{query}&signed=no" if query else f"{url}?signed=no"), key
-    return f"{url}?signed=no" if scheme == "memory" else url, key
+    return f"{url}?signed=no", key
 
 
 def _text(address: Address) -> str:
