@@ -62,7 +62,7 @@ def read_alike(part: Partition, data: bytes, nbytes: int) -> None:
 
 
 @given(texts(), st.integers(1, 30), st.sampled_from([1, 3, 64]))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_nothing_is_lost_doubled_or_cut(given: tuple[bytes, bytes], size: int, near: int) -> None:
     data, mark = given
     with looking(near):
@@ -77,7 +77,7 @@ def test_nothing_is_lost_doubled_or_cut(given: tuple[bytes, bytes], size: int, n
 
 
 @given(texts(), st.integers(0, 70), st.integers(0, 70), st.integers(1, 40))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_range_is_read_once_and_little_beyond(
     given: tuple[bytes, bytes], start: int, stop: int, nbytes: int
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_range_is_read_once_and_little_beyond(
 
 
 @given(st.text("ab\r\nü€𝄞", max_size=60), st.integers(1, 30), st.sampled_from([1, 3, 64]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_lines_are_those_of_the_whole_text(text: str, size: int, near: int) -> None:
     expected = text.replace("\r\n", "\n").split("\n")
     expected = expected if expected[-1] else expected[:-1]
@@ -117,7 +117,7 @@ def test_lines_are_those_of_the_whole_text(text: str, size: int, near: int) -> N
 
 
 @given(st.binary(max_size=60), st.integers(1, 30), st.sampled_from([1, 3, 64]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_mark_of_two_byte_letters_counts_only_where_a_letter_begins(
     data: bytes, size: int, near: int
 ) -> None:

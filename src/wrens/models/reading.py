@@ -93,9 +93,8 @@ class Range:
         """
         if self.start >= self.stop:
             return
-        begun, start = (
-            (0, 0) if self.start <= 0 else (-1, self.start)
-        )  # where a record begins, once it is found
+        # A record begins at ``begun``, once it is found; until then one is looked for from ``start`` on.
+        begun, start = (0, 0) if self.start <= 0 else (-1, self.start)
         held, low, grown = memoryview(b""), max(0, start - border.behind), nbytes
         while True:
             fetched = reader.take(low + len(held), self._until(low + len(held), grown))
