@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrens.errors import BadData, MissingPackage, WrensError
-from wrens.models.borders import NEAR, RowGroups
+from wrens.models.borders import RowGroups
 from wrens.models.files import ObjectFile
 from wrens.models.hashing import mixed, numbers_of_records
 from wrens.models.reading import decoded
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NEEDED = "pip install 'wrens[data]'"
 _MAGIC = b"PAR1"
 """What a Parquet file begins and ends with."""
+TAIL = 64 * 1024
+"""Bytes at the end of a Parquet file that are read first; most directories are smaller."""
 KEPT = 8
 """Directories of Parquet files that a worker keeps: mostly it reads several parts of one file."""
 _directories: dict[tuple[str, str], Any] = {}
@@ -178,7 +180,7 @@ def _directory(file: BinaryIO | ObjectFile, url: str) -> tuple[Any, str]:
     import pyarrow.parquet as pq
 
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - NEAR))
+    file.seek(max(0, size - TAIL))
     tail = file.read()
     length = int.from_bytes(tail[-8:-4], "little") + 8
     if len(tail) < length <= size - len(_MAGIC):
