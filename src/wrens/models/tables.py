@@ -5,20 +5,32 @@ Decides how the bytes of a partition become columns.
 
 from __future__ import annotations
 
+import codecs
+import hashlib
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from wrens.errors import BadData, MissingPackage
+from wrens.errors import BadData, MissingPackage, WrensError
 from wrens.models.borders import RowGroups
+from wrens.models.files import ObjectFile
 from wrens.models.hashing import mixed, numbers_of_records
+from wrens.models.reading import decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NEEDED = "pip install 'wrens[data]'"
+_MAGIC = b"PAR1"
+"""What a Parquet file begins and ends with."""
+TAIL = 64 * 1024
+"""Bytes at the end of a Parquet file that are read first; most directories are smaller."""
+KEPT = 8
+"""Directories of Parquet files that a worker keeps: mostly it reads several parts of one file."""
+_directories: dict[tuple[str, str], Any] = {}
 
 
 def arrow() -> Any:
@@ -34,37 +46,51 @@ def arrow() -> Any:
     return pa
 
 
-def of_lines(piece: memoryview, mark: bytes, url: str, begun: int) -> pa.RecordBatch:
+def of_lines(piece: memoryview, mark: str, encoding: str, url: str, begun: int) -> pa.RecordBatch:
     r"""Return the records of a piece as one column of text, without what ends them.
 
     Args:
         piece: Whole records.
         mark: What ends each of them.
+        encoding: How they are encoded.
         url: The object that the piece is from, for errors.
         begun: Where the piece begins in it.
 
     Raises:
-        BadData: if it is not UTF-8.
+        BadData: if they are encoded otherwise.
 
-    >>> of_lines(memoryview(b"one\ntwo\r\n"), b"\n", "example", 0).column("line").to_pylist()
+    >>> of_lines(memoryview(b"one\ntwo\r\n"), "\n", "utf-8", "example", 0).column("line").to_pylist()
     ['one', 'two']
     """
     pa = arrow()
     import pyarrow.compute as pc
 
-    try:
-        str(piece, "utf-8")
-    except UnicodeDecodeError as error:
-        told = f"{bytes(piece[error.start : error.start + 8])!r} is not utf-8: {error.reason}"
-        raise BadData(url, begun + error.start, told) from None
-    ended = bytes(piece[-len(mark) :]) == mark
-    body = piece[: len(piece) - len(mark)] if ended else piece
+    body = piece
+    if encoding != "utf-8" or (not begun and bytes(piece[:3]) == codecs.BOM_UTF8):
+        body = memoryview(decoded(piece, encoding, url, begun).encode())
+    if mark == "\n" and _holds(body, b"\r"):
+        body = memoryview(bytes(body).replace(b"\r\n", b"\n"))
+    ends = mark.encode()
+    if body[-len(ends) :] == ends:
+        body = body[: -len(ends)]
+    elif not len(body):
+        return pa.RecordBatch.from_arrays([pa.array([], pa.large_string())], names=["line"])
     offsets = pa.py_buffer(struct.pack("<qq", 0, len(body)))
-    whole = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(body))
-    column = pc.list_flatten(pc.split_pattern(whole, mark.decode()))
-    if mark == b"\n" and b"\r" in bytes(body):
-        column = pc.replace_substring_regex(column, "\\r$", "")
+    text = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(body))
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        decoded(piece, encoding, url, begun)  # tells where
+        raise
+    column = pc.list_flatten(pc.split_pattern(text, mark))
     return pa.RecordBatch.from_arrays([column], names=["line"])
+
+
+def _holds(data: memoryview, letter: bytes) -> bool:
+    """Tell whether a byte is in data, which are not copied."""
+    import numpy as np
+
+    return bool((np.frombuffer(data, np.uint8) == ord(letter)).any())
 
 
 def of_fixed(piece: memoryview, width: int) -> pa.RecordBatch:
@@ -102,47 +128,120 @@ def gathered(data: Any, edges: Any, places: Any) -> memoryview:
     return memoryview(found.buffers()[2])
 
 
-def parquet(file: BinaryIO, url: str) -> Any:
+def parquet(file: BinaryIO | ObjectFile, url: str) -> Any:
     """Open a Parquet file.
 
     Raises:
         BadData: if it is none.
     """
     arrow()
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        return pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        told = f"this is no Parquet file: {str(error).splitlines()[0]}"
-        raise BadData(
-            url, 0, told, "border='parquet' is for files that Parquet writers have completed."
-        ) from error
+    directory, _ = _directory(file, url)
+    return pq.ParquetFile(file, metadata=directory)
 
 
 def row_groups(file: BinaryIO, size: int, url: str) -> Iterator[tuple[int, int, RowGroups]]:
     """Yield ranges of a file's row groups that have about a size, each with the bytes that they lie in.
 
+    Args:
+        file: The file; only its directory is read.
+        size: Bytes, as they are stored.
+        url: The file's address, for errors.
+
     Raises:
         BadData: if it is no Parquet file.
     """
-    directory = parquet(file, url).metadata
-    first = rows = held = begin = at = 0
+    directory, digest = _directory(file, url)
+    first = rows = 0
+    begin = at = len(_MAGIC)
     for i in range(directory.num_row_groups):
         group = directory.row_group(i)
         nbytes = sum(group.column(c).total_compressed_size for c in range(group.num_columns))
-        if held and held + nbytes > size:
-            yield begin, at, RowGroups(first, i, rows)
-            first, rows, held, begin = i, 0, 0, at
-        rows, held, at = rows + group.num_rows, held + nbytes, at + nbytes
-    yield begin, at, RowGroups(first, directory.num_row_groups, rows)
+        if at > begin and at + nbytes - begin > size:
+            yield begin, at, RowGroups(first, i, rows, digest)
+            first, rows, begin = i, 0, at
+        rows, at = rows + group.num_rows, at + nbytes
+    yield begin, at, RowGroups(first, directory.num_row_groups, rows, digest)
 
 
-def of_parquet(file: BinaryIO, groups: Sequence[int], rows: int, url: str) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of some row groups as batches of at most ``rows``."""
-    if groups:
-        yield from parquet(file, url).iter_batches(batch_size=rows, row_groups=list(groups))
+def of_parquet(
+    file: ObjectFile, groups: RowGroups, rows: int, columns: Sequence[str] | None, url: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some row groups as batches, one row group after the other, so that one is in memory.
+
+    Args:
+        file: The file.
+        groups: Which ones, and of which directory they were planned.
+        rows: How many a batch has at most.
+        columns: Which ones are read; all if ``None``.
+        url: The file's address, for errors.
+
+    Raises:
+        BadData: if the file has another directory than when it was planned, no such column, or is damaged.
+    """
+    pa = arrow()
+    import pyarrow.parquet as pq
+
+    directory = _directories.get((url, groups.directory))
+    if directory is None:
+        directory, digest = _directory(file, url)
+        if digest != groups.directory:
+            told = "this Parquet file is another one than when it was partitioned"
+            raise BadData(url, 0, told, "Partition again when nobody writes to it any more.")
+        while len(_directories) >= KEPT:
+            _directories.pop(next(iter(_directories)), None)
+        _directories[url, digest] = directory
+    names = directory.schema.to_arrow_schema().names
+    missing = [name for name in columns or () if name not in names]
+    if missing:
+        raise BadData(url, 0, f"there is no column {missing[0]!r}, but {', '.join(map(repr, names))}")
+    reader = pq.ParquetFile(file, metadata=directory, pre_buffer=True)
+    for i in range(groups.first, groups.last):
+        try:
+            yield from reader.iter_batches(rows, [i], columns=columns, use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            if isinstance(error, WrensError):
+                raise
+            at = min(_begin(directory.row_group(i), c) for c in range(directory.num_columns))
+            raise BadData(url, at, f"row group {i} cannot be read: {_first_line(error)}") from error
+
+
+def _directory(file: BinaryIO | ObjectFile, url: str) -> tuple[Any, str]:
+    """Return a Parquet file's directory, read with one request if it is not very large, and a digest of it.
+
+    Raises:
+        BadData: if it has none.
+    """
+    pa = arrow()
+    import pyarrow.parquet as pq
+
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL))
+    tail = file.read()
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if len(tail) < length <= size - len(_MAGIC):
+        file.seek(size - length)
+        tail = file.read()
+    try:
+        if tail[-4:] != _MAGIC:
+            raise pa.ArrowInvalid(f"it ends with {tail[-4:]!r} and not {_MAGIC!r}")
+        found = pq.read_metadata(pa.BufferReader(_MAGIC + tail[-length:]))
+    except (pa.ArrowInvalid, OSError) as error:
+        told = f"this is no Parquet file: {_first_line(error)}"
+        advice = "border='parquet' is for files that Parquet writers have completed."
+        raise BadData(url, max(0, size - len(_MAGIC)), told, advice) from error
+    return found, hashlib.sha256(tail[-length:]).hexdigest()[:32]
+
+
+def _begin(group: Any, i: int) -> int:
+    """Return where a column of a row group begins in its file."""
+    column = group.column(i)
+    return int(column.dictionary_page_offset or column.data_page_offset)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def together(found: Sequence[pa.Table | pa.RecordBatch]) -> pa.Table:
