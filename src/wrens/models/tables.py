@@ -18,7 +18,7 @@ from wrens.models.hashing import mixed, numbers_of_records
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NEEDED = "pip install 'wrens[data]'"
+NEEDED = "pip install 'wrens[data]'; for workers without packages, import pyarrow in the function as well"
 
 
 def arrow() -> Any:
