@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,12 @@ from wrens.environments.installed import Distribution, Installed
 from wrens.environments.needs import Imports
 from wrens.environments.platform import Platform
 from wrens.errors import BadOption, DamagedObject, EnvironmentTooLarge, ObjectMissing, VersionMismatch
-from wrens.serialize import Shipper
+from wrens.models.borders import Delimiter, Fixed, RowGroups
+from wrens.models.folding import Finisher, Folder, Plan
+from wrens.models.layouts import FixedLayout
+from wrens.models.mapping import Mapper, Reducer
+from wrens.models.partition import Partition
+from wrens.serialize import Shipper, pack
 from wrens.serialize.imports import certain_imports, imports_at_run
 from wrens.store import open_store
 from wrens.store.port import Store
@@ -338,3 +344,41 @@ def test_a_signed_store_changes_nothing_for_the_worker(
     digest = stored(signed, tmp_path / "made")
     found = ready(signed, digest, root=tmp_path / "root")
     assert Path(found.folder, "pkg", "data.bin").stat().st_size == 10_000
+
+
+def test_every_module_of_models_that_cannot_do_without_a_package_says_so() -> None:
+    import ast
+
+    import wrens.models
+    from wrens.environments.needs import OURS_NEED
+
+    for path in Path(wrens.models.__path__[0]).glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    package = alias.name.partition(".")[0]
+                    if package in {"numpy", "pyarrow"}:
+                        assert package in OURS_NEED[f"wrens.models.{path.stem}"]
+
+
+@pytest.mark.parametrize(
+    ("task", "needed"),
+    [
+        (Mapper(len, None, 1, 1), set()),
+        (Reducer(len, None, 1, len), set()),
+        (Folder(Plan(("k",), ()), None, 1, 1), {"numpy", "pyarrow"}),
+        (Finisher(Plan(("k",), ()), 1), {"numpy", "pyarrow"}),
+        (FixedLayout(100, 0, 10), {"numpy"}),
+    ],
+)
+def test_what_the_tasks_of_models_need(task: object, needed: set[str]) -> None:
+    assert Imports().reached(Shipper().function(task).modules) == needed
+
+
+@pytest.mark.parametrize(
+    ("border", "needed"), [(Delimiter(b"x"), set()), (Fixed(9), {"numpy"}), (RowGroups(0, 1, 9), {"pyarrow"})]
+)
+def test_what_partitions_need(border: Any, needed: set[str]) -> None:
+    part = Partition("memory://x", "y", 0, 9, 9, border)
+    packed = pack([part], what=str, shipper=Shipper())
+    assert Imports().reached(packed.modules) == needed

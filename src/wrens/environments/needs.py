@@ -16,6 +16,20 @@ from wrens.serialize.origins import ORIGINS, Place
 
 _OURS = frozenset({"wrens", "cloudpickle", "__main__", "__mp_main__", "builtins"})
 """Pickles of functions refer to cloudpickle, which no worker is without."""
+OURS_NEED = {
+    "wrens.models.borders.Fixed": ("numpy",),
+    "wrens.models.borders.RowGroups": ("pyarrow",),
+    "wrens.models.folding": ("numpy", "pyarrow"),
+    "wrens.models.hashing": ("numpy",),
+    "wrens.models.layouts": ("numpy",),
+    "wrens.models.ordering": ("numpy",),
+    "wrens.models.records": ("numpy",),
+    "wrens.models.results.Rows": ("pyarrow",),
+    "wrens.models.tables": ("numpy", "pyarrow"),
+    "wrens.models.validating": ("numpy",),
+}
+"""What is used by those modules and classes of wrens that a task, or an input, may refer to. Only what they cannot do
+without: bytes between stages are compressed where pyarrow happens to be."""
 
 
 def is_builtin(name: str) -> bool:
@@ -45,6 +59,7 @@ class Imports:
         ['msgspec.json']
         """
         found, todo, seen = set[str](), set(modules), set[str]()
+        todo |= {each for name in todo for each in _of_ours(name)}
         while todo:
             name = todo.pop()
             if name in seen or is_builtin(name):
@@ -68,6 +83,18 @@ class Imports:
         except OSError:
             return frozenset()
         return known[2]
+
+
+def _of_ours(name: str) -> tuple[str, ...]:
+    """Return the packages that a module or class of wrens needs.
+
+    >>> _of_ours("wrens.models.borders.Fixed"), _of_ours("wrens.models.borders.Delimiter")
+    (('numpy',), ())
+    """
+    parts = name.split(".") if name.startswith("wrens.models.") else []
+    return next(
+        (OURS_NEED[part] for part in (".".join(parts[:3]), ".".join(parts[:4])) if part in OURS_NEED), ()
+    )
 
 
 def _files(place: Place, name: str) -> Iterator[tuple[Path, str]]:

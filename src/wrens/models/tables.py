@@ -23,7 +23,7 @@ from wrens.models.reading import decoded
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NEEDED = "pip install 'wrens[data]'"
+NEEDED = "pip install 'wrens[data]'; for workers without packages, import pyarrow in the function as well"
 _MAGIC = b"PAR1"
 """What a Parquet file begins and ends with."""
 TAIL = 64 * 1024

@@ -23,7 +23,7 @@ from cloudpickle import cloudpickle as inside  # noqa: TID251
 
 from wrens.serialize.imports import certain_imports, imports_of_code
 from wrens.serialize.origins import ORIGINS, Origin
-from wrens.serialize.quick import PROTOCOL, is_found, keep_beside
+from wrens.serialize.quick import PROTOCOL, is_found, keep_beside, reached_as
 
 
 class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
@@ -47,7 +47,7 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
             module = getattr(obj, "__module__", None)
             if self._goes_by_name(module):
                 if type(module) is str and is_found(obj, module):  # else it goes by value for another reason
-                    self.reached.add(module)
+                    self.reached.add(reached_as(obj, module))
                 return super().reducer_override(obj)
             if isinstance(obj, FunctionType):
                 return self._dynamic_function_reduce(obj)

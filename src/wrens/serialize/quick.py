@@ -94,7 +94,7 @@ class QuickPickler(pickle.Pickler):
             raise Refused
         origin = ORIGINS.of(module) if self._shipping or module == "__main__" else Origin.INSTALLED
         if origin is not Origin.VALUE and is_found(obj, module):
-            self.reached.add(module)
+            self.reached.add(reached_as(obj, module))
             if origin is Origin.USER:
                 self.modules.add(module)
             return NotImplemented
@@ -120,6 +120,16 @@ def keep_beside(buffer: pickle.PickleBuffer, frames: list[memoryview]) -> bool:
         return True
     frames.append(raw)
     return False
+
+
+def reached_as(obj: Any, module: str) -> str:
+    """Return what is noted of a class or function that goes by name: its module, and of ours which one it is.
+
+    >>> from wrens.errors import BadOption
+    >>> reached_as(dict, "builtins"), reached_as(BadOption, "wrens.errors.call")
+    ('builtins', 'wrens.errors.call.BadOption')
+    """
+    return f"{module}.{obj.__qualname__}" if module.startswith("wrens.") else module
 
 
 def is_found(obj: Any, module: str) -> bool:
