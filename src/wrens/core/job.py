@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, overload
 from wrens.clock import Clock, SystemClock
 from wrens.core.asking import Driving, Feeding
 from wrens.core.future import NOWHERE, Future
-from wrens.core.outcomes import HARMFUL, Outcomes, Progress
+from wrens.core.outcomes import HARMFUL, Outcomes, Progress, among
 from wrens.errors import JobFailed, JobIncomplete
 from wrens.wire.records import JobRef, ResultRef, Verdict
 
@@ -115,7 +115,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     @property
     def store(self) -> str:
-        """URL of the store that it is in."""
+        """URL of its store."""
         return self._home.store
 
     @property
@@ -221,11 +221,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._driving.withdraw(self.id, None)
 
     def reference(self) -> JobRef:
-        """Return where all results are, once they are there; none of them is unpickled.
-
-        Raises:
-            JobFailed, JobIncomplete: as :meth:`results`.
-        """
+        """Return where all results are, once they are there, or raise as :meth:`results`; nothing is unpickled."""
         if self._broken is not None or self._outcomes.any_failed or self._input_error or self._cut_short:
             self.results()
         return JobRef(self._home.store, self.id, self._home.made, self._outcomes.runs())
@@ -263,7 +259,7 @@ class Job(Sequence[Future[T]], Generic[T]):
             fresh = self._outcomes.add(verdict, body)
             for news in self._listeners:
                 news.extend(fresh)
-            futures = self._waiting_futures(fresh)
+            futures = [self._futures[task] for task in among(self._futures, fresh)]
             culprit = self._outcomes.culprit(fresh) if self._fail_fast else None
             if culprit is not None:
                 self._fail_fast, self._stopped_by = False, culprit
@@ -422,15 +418,6 @@ class Job(Sequence[Future[T]], Generic[T]):
     def _withdraw(self, future: Future[Any]) -> None:
         future.begin()  # which tells those who wait that it will not
         self._driving.withdraw(self.id, [future.task])
-
-    def _waiting_futures(self, settled: list[tuple[int, int]]) -> list[Future[T]]:
-        if not self._futures:
-            return []
-        if sum(count for _, count in settled) > len(self._futures):
-            wanted = [t for t in self._futures if any(s <= t < s + n for s, n in settled)]
-        else:
-            wanted = [t for s, n in settled for t in range(s, s + n) if t in self._futures]
-        return [self._futures[task] for task in wanted]
 
     def _resolve(self, future: Future[T]) -> None:
         """Give a future the outcome of its task, which is known."""

@@ -211,11 +211,11 @@ class Partition:
             BadOption: if columns are named of what has none.
             NoData: if the object is gone.
         """
-        from wrens.models import tables
+        from wrens.models import parquet, tables
 
         _counts("rows", rows)
         if isinstance(self.border, RowGroups):
-            yield from tables.of_parquet(self._file(), self.border, rows, columns, self.url)
+            yield from parquet.of_parquet(self._file(), self.border, rows, columns, self.url)
             return
         if columns is not None:
             told = "needs a Parquet file: lines and records have one column"
@@ -324,7 +324,7 @@ def partition(
     return partition_found(data.find(addresses), size, kind)
 
 
-def partition_found(found: list[Object], size: int, border: Border) -> list[Partition]:
+def partition_found(found: Sequence[Object], size: int, border: Border) -> list[Partition]:
     """Plan objects that were found already, as :func:`partition` does.
 
     Args:
@@ -384,15 +384,15 @@ def _of(one: Object, size: int, border: Border) -> list[Partition]:
     return [replace(whole, start=a, stop=b) for a, b in pairwise(edges)]
 
 
-def _of_parquet(found: list[Object], size: int) -> list[Partition]:
+def _of_parquet(found: Sequence[Object], size: int) -> list[Partition]:
     """Read the directories of files, several at a time, and plan them by their row groups."""
-    from wrens.models import tables
+    from wrens.models import parquet, tables
 
     def of(one: Object) -> list[Partition]:
         file = Partition(one.store, one.key, 0, one.nbytes, one.nbytes, RowGroups())
         return [
             replace(file, start=start, stop=stop, border=groups)
-            for start, stop, groups in tables.row_groups(file.open(), size, one.url)
+            for start, stop, groups in parquet.row_groups(file.open(), size, one.url)
         ]
 
     tables.arrow()

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wrens.errors import BadData, BadOption
-from wrens.models import tables
+from wrens.models import parquet, tables
 from wrens.models.borders import Border, RowGroups
 from wrens.models.hashing import ODD, mixed, numbers_of_records
 from wrens.models.layouts import WINDOWS, Splitter
@@ -86,7 +86,7 @@ class TableLayout:
             BadOption: if it has no such column, or rows cannot be compared by it.
         """
         pa = tables.arrow()
-        schema = tables.parquet(part.open(), part.url).schema_arrow
+        schema = parquet.opened(part.open(), part.url).schema_arrow
         for name, _ in self.columns:
             if name not in schema.names:
                 told = f"is no column of {part.url}, which has {', '.join(map(repr, schema.names))}"
@@ -103,7 +103,7 @@ class TableLayout:
         """
         groups = part.border
         schema = self._schema()
-        file = tables.parquet(part.open(), part.url)
+        file = parquet.opened(part.open(), part.url)
         if not file.schema_arrow.equals(schema):
             told = f"its columns are not those of the first file: {_difference(file.schema_arrow, schema)}"
             raise BadData(part.url, 0, told, "Sort files with the same columns together.")
@@ -117,7 +117,7 @@ class TableLayout:
         groups = part.border
         if not isinstance(groups, RowGroups) or groups.first == groups.last:
             return []
-        file = tables.parquet(part.open(), part.url)
+        file = parquet.opened(part.open(), part.url)
         sizes = [file.metadata.row_group(i).num_rows for i in range(groups.first, groups.last)]
         windows = min(WINDOWS, count, len(sizes))
         found = []
@@ -148,7 +148,7 @@ class TableLayout:
 
     def written(self, ordered: Any, places: Order, _room: Bytes) -> Sequence[Buffer]:
         """Return the rows at these places as a Parquet file."""
-        return [tables.as_parquet(ordered.at(places))]
+        return [parquet.as_parquet(ordered.at(places))]
 
     def _schema(self) -> Any:
         pa = tables.arrow()
