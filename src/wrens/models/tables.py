@@ -304,3 +304,36 @@ def _numbers_of(column: Any) -> Any:
         else values.astype(np.int64).view(np.uint64)
     )
     return mixed(wide)
+
+
+def counted(data: Any, edges: Any) -> tuple[Any, Any]:
+    """Return the different ones of texts that lie side by side, and how often each is there, as Arrow columns.
+
+    Args:
+        data: Their bytes, as a NumPy array.
+        edges: Where each begins, and where the last ends.
+    """
+    pa = arrow()
+    import pyarrow.compute as pc
+
+    found = pc.value_counts(binary(data, edges))
+    return found.field("values").cast(pa.binary()), found.field("counts")
+
+
+def binary(data: Any, edges: Any) -> Any:
+    """Return texts that lie side by side as an Arrow column, which uses that memory."""
+    pa = arrow()
+    import numpy as np
+
+    buffers = [
+        None,
+        pa.py_buffer(np.ascontiguousarray(edges, np.int64)),
+        pa.py_buffer(np.ascontiguousarray(data)),
+    ]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
+
+
+def table_of(**columns: Sequence[Any]) -> pa.Table:
+    """Return a table of columns, each of them one or more Arrow arrays of one type."""
+    pa = arrow()
+    return pa.table({name: pa.chunked_array(parts) for name, parts in columns.items()})
