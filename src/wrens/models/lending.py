@@ -8,13 +8,15 @@ anything; who borrows it must not keep it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+T = TypeVar("T")
 KEPT = 2
 LARGEST = 160 * 2**20
 """Bytes of a piece that is kept at most."""
@@ -40,6 +42,21 @@ def lent(nbytes: int) -> Iterator[npt.NDArray[np.uint8]]:
         with _lock:
             if len(room) <= LARGEST and len(_kept) < KEPT:
                 _kept.append(room)
+
+
+def sparing(call: Callable[[], T]) -> T:
+    """Call; when memory is short, give back what is kept here and call once more.
+
+    >>> sparing(lambda: 1)
+    1
+    """
+    try:
+        return call()
+    except MemoryError:
+        pass  # and with the exception goes what its frames have held
+    with _lock:
+        _kept.clear()
+    return call()
 
 
 def _fitting(nbytes: int) -> npt.NDArray[np.uint8]:

@@ -28,7 +28,7 @@ from wrens.models import exchange, ordering
 from wrens.models.borders import Delimiter, Fixed, RowGroups, border_of
 from wrens.models.exchange import Slice, Written
 from wrens.models.layouts import FixedLayout, KeyedLayout, Layout, LineLayout, Splitter
-from wrens.models.lending import lent
+from wrens.models.lending import lent, sparing
 from wrens.models.partition import Partition, partition_found
 from wrens.models.stages import Stage
 from wrens.models.target import MANIFEST, Target, as_json, check_apart, target_of
@@ -357,7 +357,9 @@ def _parter(layout: Layout, splitters: Sequence[Splitter]) -> Callable[[tuple[in
     """Return the task of stage 1: write a partition with a part for each range."""
 
     def part_one(one: tuple[int, Partition]) -> Written:
-        number, part = one
+        return sparing(lambda: part_now(*one))
+
+    def part_now(number: int, part: Partition) -> Written:
         records = layout.load(part)
         places, ends = ordering.brought_together(records.ranges(splitters, number), len(splitters) + 1)
         with lent(records.nbytes) as room:
@@ -370,7 +372,9 @@ def _sorter(layout: Layout, target: Target) -> Callable[[tuple[int, Sequence[Sli
     """Return the task of stage 2: bring a range together, order it and write it."""
 
     def sort_one(one: tuple[int, Sequence[Slice]]) -> tuple[str, int, int]:
-        number, slices = one
+        return sparing(lambda: sort_now(*one))
+
+    def sort_now(number: int, slices: Sequence[Slice]) -> tuple[str, int, int]:
         name = f"part-{number:05}{layout.suffix}"
         with lent(layout.room(sum(one.nbytes for one in slices))) as room:
             records = layout.brought(exchange.read(slices), room)
