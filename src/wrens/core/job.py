@@ -319,8 +319,7 @@ class Job(Sequence[Future[T]], Generic[T]):
     def stream(self, timeout: float | None = None) -> Iterator[T]:
         """Yield the results in order, each as soon as it and all before it are there.
 
-        What was yielded is let go of, so an endless job can be consumed in bounded memory. A task that
-        failed raises its exception in its turn.
+        What was yielded is let go of, so an endless job needs bounded memory. A failed task raises in its turn.
 
         Args:
             timeout: Seconds from this call after which waiting raises ``TimeoutError``.
