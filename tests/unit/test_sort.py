@@ -159,7 +159,7 @@ def test_bad_sources(ex: wrens.Executor, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"x" * 250)
     with pytest.raises(NoData, match="nothing is in this directory"):
         wrens.sort(ex, tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(NoData, match="no such object"):
+    with pytest.raises(NoData, match="there is no such file or directory"):
         wrens.sort(ex, tmp_path / "missing", tmp_path / "out")
     with pytest.raises(BadData, match=r"in, byte 200: the last record has 50 of 100 bytes"):
         wrens.sort(ex, tmp_path / "in", tmp_path / "out", border=100)
