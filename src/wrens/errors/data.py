@@ -39,7 +39,8 @@ class BadData(WrensError, ValueError):
         self.url, self.offset, self.problem, self.advice = url, offset, problem, advice
 
     def __str__(self) -> str:
-        return lines(f"{self.url}, byte {self.offset:,}: {self.problem}", self.advice)
+        at = f"{self.offset:,}" if isinstance(self.offset, int) else self.offset
+        return lines(f"{self.url}, byte {at}: {self.problem}", self.advice)
 
 
 class TargetTaken(WrensError, FileExistsError):
