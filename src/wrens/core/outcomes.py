@@ -83,6 +83,8 @@ class Outcomes:
     def __init__(self, job: str) -> None:
         self.planned = 0
         self.total: int | None = None
+        self.whole = False
+        """Whether all inputs that there are have been stored."""
         self._job = job
         self._counts = {"ok": 0, "user": 0, "system": 0, "cancelled": 0}
         self._starts: list[int] = []
