@@ -314,21 +314,23 @@ def _combined(combine: Combine, key: Hashable, old: Any, value: Any) -> Any:
         raise
 
 
-def by_ranges(parts: list[memoryview], combine: Combine | None, count: int) -> Iterator[tuple[Hashable, Any]]:
+def by_ranges(
+    parts: Callable[[], Iterable[memoryview]], combine: Combine | None, count: int
+) -> Iterator[tuple[Hashable, Any]]:
     """Yield the same as :func:`in_memory`, with about one ``count``-th of it in memory at a time.
 
     The numbers of keys are spread evenly, and so are the ranges; but all values of one key are in one of them.
 
     Args:
-        parts: Parts as :func:`segments` made them; they are gone through for each range.
+        parts: Returns parts as :func:`segments` made them, the same ones for each range.
         combine: Makes one value of two.
         count: How many ranges.
     """
-    heads = [head for part in parts for head in _heads(part)]
+    heads = [head for part in parts() for head in _heads(part)]
     low, high = min((a for a, _ in heads), default=0), max((b for _, b in heads), default=0) + 1
     edges = [low + (high - low) * i // count for i in range(count + 1)]
     for begin, end in pairwise(edges):
-        yield from in_memory(parts, combine, begin, end)
+        yield from in_memory(parts(), combine, begin, end)
 
 
 def _heads(part: memoryview) -> Iterator[tuple[int, int]]:

@@ -98,8 +98,12 @@ class Reducer:
         needed = sum(one.nbytes for one in slices) * GROWS
         if needed <= self.budget:
             return grouping.in_memory(exchange.read(slices), self.combine)
+        count = -(-needed // self.budget)
+        if all(exchange.is_near(one.store) for one in slices):
+            # Read again for each range: a map of a file counts as memory as long as it is held.
+            return grouping.by_ranges(lambda: exchange.read(slices), self.combine, count)
         parts = exchange.spooled(slices, self.budget // 2)
-        return grouping.by_ranges(parts, self.combine, -(-needed // self.budget))
+        return grouping.by_ranges(lambda: parts, self.combine, count)
 
     def _results(self, groups: Iterator[tuple[Hashable, Any]]) -> Iterator[tuple[Hashable, Any]]:
         function = self.function
