@@ -22,6 +22,8 @@ Reduce = Callable[[Hashable, Any], Any]
 
 GROWS = 10
 """How many times its pickled size a part may take up in memory."""
+WINDOW = 4 * 2**20
+"""Bytes that are read at a time from a store on this computer, where a request costs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ class Reducer:
             return grouping.in_memory(exchange.read(slices), self.combine)
         count = -(-needed // self.budget)
         if all(exchange.is_near(one.store) for one in slices):
-            # Read again for each range: a map of a file counts as memory as long as it is held.
-            return grouping.by_ranges(lambda: exchange.read(slices), self.combine, count)
+            # Read again for each range, and a little at a time: a map of a file counts as memory while it is held.
+            windows = [window for one in slices for window in windows_of(one)]
+            return grouping.by_ranges(lambda: exchange.read(windows), self.combine, count)
         parts = exchange.spooled(slices, self.budget // 2)
         return grouping.by_ranges(lambda: parts, self.combine, count)
 
@@ -116,3 +119,19 @@ class Reducer:
             except Exception as error:
                 error.add_note(f"raised by {self.__qualname__}, for the key {shown(key)}")
                 raise
+
+
+def windows_of(one: Slice, most: int = WINDOW) -> Iterator[Slice]:
+    """Yield a slice in pieces of whole parts that have about so many bytes at most.
+
+    >>> [window.lengths for window in windows_of(Slice("s", "k", 0, (3, 4, 9, 1)), 8)]
+    [(3, 4), (9,), (1,)]
+    """
+    first, start, held = 0, one.start, 0
+    for i, length in enumerate((*one.lengths, most)):
+        if held and held + length > most:
+            yield Slice(
+                one.store, one.key, start, one.lengths[first:i], one.sizes[first:i], one.digests[first:i]
+            )
+            first, start, held = i, start + held, 0
+        held += length

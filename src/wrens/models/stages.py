@@ -94,10 +94,10 @@ def budget_of(executor: Executor, memory_mb: int | None) -> int:
 
 
 def fan_of(inputs: Sequence[Any], reducers: int | None) -> int:
-    """Return how many parts each task of the first stage writes."""
+    """Return how many parts each task of the first stage writes; a multiple of the reducers, when they are given."""
     if reducers is not None:
         whole("reducers", reducers)
-        return reducers
+        return reducers * -(-FAN // reducers)
     return max(FAN, sum(getattr(one, "planned", 0) for one in inputs) // PART)
 
 
@@ -133,7 +133,7 @@ def run(
             check(written)
             mapped = clock.now()
             columns = exchange.columns(written) or [[]]
-            shares = [[one] for one in columns] if reducers else shared_out(columns, executor.workers)
+            shares = _equal(columns, reducers) if reducers else shared_out(columns, executor.workers)
             with _ended(executor.options(fail_fast=True), "second") as (view, later):
                 later.append(reducing := view.map_async(reducer, _ordered(shares, written)))
                 found = reducing.results()
@@ -190,6 +190,12 @@ def check_name(executor: Executor) -> None:
             f"is taken: {executor.store.url} holds a job of this name, and it was left as it is",
             f"Get it back with wrens.attach({name!r}), remove it with 'wrens clean --job {name}', or choose another name.",
         )
+
+
+def _equal(columns: list[list[Slice]], count: int) -> list[list[list[Slice]]]:
+    """Return columns as so many shares with equally many columns."""
+    each = -(-len(columns) // count)
+    return [columns[each * i : each * (i + 1)] for i in range(count)]
 
 
 def shared_out(columns: list[list[Slice]], workers: int) -> list[list[list[Slice]]]:
