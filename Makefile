@@ -38,8 +38,8 @@ scenario-lambda: $(VENV)/.test  ## all scenario tests with workers on an emulate
 check: lint types contracts test lambda  ## what has to pass before a change is taken
 
 lint: $(VENV)/.test  ## style and format
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench examples
+	$(BIN)/ruff format --check src tests bench examples
 
 types: $(VENV)/.test  ## static types
 	$(BIN)/mypy

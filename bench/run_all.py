@@ -28,6 +28,8 @@ SCRIPTS = (
     "s3_requests",
     "lambda_launch",
     "lambda_chaos",
+    "word_count",
+    "sort_records",
 )
 
 

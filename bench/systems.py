@@ -252,7 +252,36 @@ class Lithops(System):
         yield from (future.result() for future in futures)
 
 
+class Spark(System):
+    """Started by :mod:`engines`."""
+
+    package = "pyspark"
+
+
+class Polars(System):
+    """Needs no start."""
+
+    package = "polars"
+
+
+class DuckDB(System):
+    """Started by :mod:`engines`."""
+
+    package = "duckdb"
+
+
+class Plain(System):
+    """A program or function of the system's own, such as ``sort`` or reading a file."""
+
+    package = "concurrent"
+
+
 SYSTEMS: dict[str, type[System]] = {
+    "Spark": Spark,
+    "Polars": Polars,
+    "DuckDB": DuckDB,
+    "GNU sort": Plain,
+    "floor": Plain,
     "wrens": Wrens,
     "joblib": Joblib,
     "loky": Loky,

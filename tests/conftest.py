@@ -109,3 +109,12 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
     with ministack(tmp_path_factory.mktemp("aws")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Redis server, the same for all tests: they leave nothing there."""
+    from emulators import redis
+
+    with redis(tmp_path_factory.mktemp("redis")) as server:
+        yield f"redis://127.0.0.1:{server.port}"

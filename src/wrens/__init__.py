@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from wrens.core.policy import Retry as Retry
     from wrens.environments.wanted import Environment as Environment
     from wrens.models.aggregating import group_by as group_by
+    from wrens.models.exchange.policies import Chosen as Chosen
+    from wrens.models.exchange.policies import Packed as Packed
+    from wrens.models.exchange.policies import Redis as Redis
+    from wrens.models.exchange.policies import TwoLevel as TwoLevel
     from wrens.models.gathering import gather as gather
     from wrens.models.mapreduce import map_reduce as map_reduce
     from wrens.models.partition import Partition as Partition
@@ -38,17 +42,21 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Backup": "wrens.core.policy",
+    "Chosen": "wrens.models.exchange.policies",
     "Environment": "wrens.environments.wanted",
     "Executor": "wrens.core.executor",
     "Future": "wrens.core.future",
     "Job": "wrens.core.job",
     "Options": "wrens.core.policy",
+    "Packed": "wrens.models.exchange.policies",
     "Packing": "wrens.core.policy",
     "Partition": "wrens.models.partition",
     "Progress": "wrens.core.outcomes",
+    "Redis": "wrens.models.exchange.policies",
     "Resources": "wrens.core.policy",
     "Retry": "wrens.core.policy",
     "Shared": "wrens.core.executor",
+    "TwoLevel": "wrens.models.exchange.policies",
     "attach": "wrens.core.attach",
     "current_task": "wrens.worker.context",
     "gather": "wrens.models.gathering",

@@ -50,6 +50,11 @@ def test_a_worker_loads_nothing_that_it_does_not_need() -> None:
     assert loaded_by("import wrens.worker.main") & HEAVY == set()
 
 
+def test_a_worker_that_reads_an_exchange_loads_neither_the_driver_nor_redis() -> None:
+    program = "import wrens.models.exchange, sys; assert 'wrens.core.executor' not in sys.modules"
+    assert loaded_by(program) & {*HEAVY, "redis", "pyarrow"} == set()
+
+
 def test_the_executor_loads_neither_the_command_line_nor_a_cloud() -> None:
     program = "import wrens, tempfile; wrens.Executor(store=tempfile.mkdtemp()).shutdown()"
     assert loaded_by(program) & (HEAVY - {"cloudpickle"}) == set()

@@ -120,6 +120,28 @@ def test_only_what_was_asked_for_changes(aws: Account):
     assert changed["settings"]["MemorySize"] == 4096
 
 
+def test_tasks_may_read_data_beside_the_store_when_that_is_asked_for(aws: Account):
+    def readable() -> list[str]:
+        policies = aws.contents()["roles"][ROLE]["policies"]
+        statements = policies.get("wrens-data", {"Statement": []})["Statement"]
+        return [one["Resource"][-1] for one in statements if one["Action"] == ["s3:GetObject"]]
+
+    call("deploy", "aws", "--store", STORE, "--read", "s3://lab/logs", "--read", "s3://whole-bucket")
+    assert readable() == ["arn:aws:s3:::lab/logs/*", "arn:aws:s3:::whole-bucket/*"]
+    assert "Nothing to change" in call("deploy", "aws", "--store", STORE).output
+    changed = call("deploy", "aws", "--store", STORE, "--read", "s3://lab/words").output
+    assert f"let role {ROLE} read s3://lab/words" in changed
+    assert readable() == ["arn:aws:s3:::lab/words/*"]
+    printed = call("deploy", "aws", "--store", STORE, "--read", "s3://lab/words", "--print-policies").stdout
+    assert "arn:aws:s3:::lab/words/*" in json.dumps(json.loads(printed)["data"])
+    call("deploy", "aws", "--store", STORE, "--read", "/data/words", code=2)
+    call("deploy", "aws", "--store", STORE, "--read", "none")
+    assert readable() == []
+    call("deploy", "aws", "--store", STORE, "--read", "s3://lab/words")
+    call("undeploy", "aws", "--role", "--yes")
+    assert ROLE not in aws.contents()["roles"]
+
+
 def test_another_processor_brings_other_code(aws: Account):
     deploy()
     before = aws.contents()["functions"][FUNCTION]["settings"]

@@ -175,7 +175,8 @@ def test_more_pairs_than_a_worker_s_memory_holds(tmp_path: Path) -> None:
         assert found.stages[0].objects >= 4
         with pytest.raises(JobFailed) as caught:
             wrens.map_reduce(view, [0, 60_000], many, count, reducers=1, memory_mb=1000)
-        assert any(isinstance(error, MemoryError) for error in caught.value.exceptions)
+        # It is the system that says so when a file is mapped, and Python otherwise.
+        assert "emory" in "".join(f"{error!r} {error}" for error in caught.value.exceptions)
 
 
 @pytest.mark.parametrize("combined", [False, True])

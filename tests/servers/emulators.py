@@ -1,4 +1,4 @@
-"""Starts emulators of AWS for tests: ministack (S3, Lambda, IAM, …), moto, and AWS's own for Lambda's runtime.
+"""Starts servers for tests: emulators of AWS (ministack: S3, Lambda, IAM, …; moto; AWS's own for Lambda's runtime), and Redis.
 
 Each listens on 127.0.0.1 on a free port, keeps its files in a folder of the test's, and is ended by its process
 id. Decides how they are started and when they are ready; :mod:`install` puts them in place.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -77,6 +78,20 @@ def moto(folder: Path) -> Iterator[Server]:
     port = free_port()
     command = [str(install.PYTHON.with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     with running(command, port, folder / "moto.log", {"TMPDIR": str(folder)}) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def redis(folder: Path, **settings: str) -> Iterator[Server]:
+    """Run a Redis server, or Valkey where there is none; ``settings`` are its own, such as ``maxmemory``.
+
+    What it holds is gone when it ends. Its address is ``redis://127.0.0.1:PORT``.
+    """
+    port = free_port()
+    program = shutil.which("redis-server") or str(install.VALKEY_SERVER)
+    given = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(folder), **settings}
+    command = [program, *(word for name, value in given.items() for word in (f"--{name}", value))]
+    with running(command, port, folder / f"redis-{port}.log", {}) as server:
         yield server
 
 

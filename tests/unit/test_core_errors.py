@@ -52,6 +52,8 @@ FACTS: dict[str, tuple[Any, ...]] = {
     "BadPair": ("('a', 1, 2)", "is no pair", "Return tuples of two."),
     "MissingPackage": ("pyarrow", "Parquet files", "pip install 'wrens[data]'"),
     "NoData": ("s3://lab/*.txt", "no object matches", "Look at the address."),
+    "ExchangeLost": ("redis://127.0.0.1", "wrens/jobs/j/exchange/1/0", "it is not there any more"),
+    "BadShard": ("redis://127.0.0.1", "it does not answer", "Look at the address."),
     "TargetTaken": ("/data/out", "/data/out/part-00000", "Name another place."),
     "WorkerLost": ("job", 7, ("local: killed", "local: killed again"), "memory", "last words"),
     "TaskTimeout": ("job", 7, 1.5, 'File "x.py", line 3'),

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wrens.cli.bench import bench
 from wrens.cli.clean import clean
 from wrens.cli.demo import demo
 from wrens.cli.deploy import deploy, undeploy
@@ -44,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, jobs, show, resume, logs, clean, key, doctor):
+for command in (demo, bench, jobs, show, resume, logs, clean, key, doctor):
     app.command()(command)
 app.add_typer(deploy, name="deploy")
 app.add_typer(undeploy, name="undeploy")

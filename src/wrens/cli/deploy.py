@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +60,12 @@ ContextOption = Annotated[
     Path | None,
     typer.Option("--image-context", help="Only write what such an image is built from to this directory."),
 ]
+ReadOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read", help="s3://bucket/prefix of data that tasks may read too; repeatable. none: nothing."
+    ),
+]
 PoliciesOption = Annotated[
     bool, typer.Option("--print-policies", help="Only print who has to be allowed what, as JSON.")
 ]
@@ -90,6 +97,7 @@ def deploy_aws(
     arch: ArchOption = None,
     image: ImageOption = None,
     image_context: ContextOption = None,
+    read: ReadOption = None,
     region: RegionOption = None,
     print_policies: PoliciesOption = False,
     dry_run: DryRunOption = False,
@@ -99,8 +107,9 @@ def deploy_aws(
         _write_context(image_context, arch or "x86_64")
         return
     url = _store(store)
+    reads = None if read is None else tuple(one for one in read if one != "none")
     if print_policies:
-        _print_policies(url, name, region)
+        _print_policies(url, name, region, reads or ())
         return
     from wrens.backends.aws_lambda import deployed, deploying, steps
 
@@ -113,13 +122,14 @@ def deploy_aws(
         timeout_s=timeout,
         ephemeral_mb=ephemeral,
         concurrency=concurrency,
+        reads=reads,
     )
     planned = deploying.plan(wish, found)
     _say_what(wish)
     if dry_run:
         for step in planned:
             data(f"would {step.text}")
-        as_json(_policies(place))
+        as_json(_policies(place, reads or ()))
     else:
         steps.carry_out(aws, planned, told=lambda text: data(f"done: {text}"))
     if not planned:
@@ -229,13 +239,16 @@ def _option(name: str, region: str | None) -> str:
     return function + (f" --region {region}" if region else "")
 
 
-def _policies(place: Place) -> dict[str, object]:
+def _policies(place: Place, reads: Sequence[str]) -> dict[str, object]:
     from wrens.backends.aws_lambda import permissions
 
-    return {who: permissions.document(made(place)) for who, made in permissions.POLICIES.items()}
+    found: dict[str, object] = {
+        who: permissions.document(made(place)) for who, made in permissions.POLICIES.items()
+    }
+    return found | ({"data": permissions.document(permissions.data(place, reads))} if reads else {})
 
 
-def _print_policies(url: str, name: str, region: str | None) -> None:
+def _print_policies(url: str, name: str, region: str | None, reads: Sequence[str]) -> None:
     """Print the policies; the account's number is only known when there are credentials."""
     from wrens.backends.aws_lambda.naming import Place, address_of, default_function
 
@@ -246,7 +259,7 @@ def _print_policies(url: str, name: str, region: str | None) -> None:
         told = region or address.settings.get("region") or os.environ.get("AWS_REGION") or "us-east-1"
         place = Place(told, PLACEHOLDER, default_function(name), address.bucket, address.prefix)
         note(f"the account is not known ({error.code}): {PLACEHOLDER} stands for it, {told} for the region")
-    as_json(_policies(place))
+    as_json(_policies(place, reads))
 
 
 def _write_context(folder: Path, arch: str) -> None:

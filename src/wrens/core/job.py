@@ -16,9 +16,9 @@ from typing import Any, Generic, TypeVar, overload
 from wrens.clock import Clock, SystemClock
 from wrens.core.asking import Driving, Feeding
 from wrens.core.future import NOWHERE, Future
-from wrens.core.outcomes import HARMFUL, Outcomes, Progress
+from wrens.core.outcomes import HARMFUL, Outcomes, Progress, among
 from wrens.errors import JobFailed, JobIncomplete
-from wrens.wire.records import ResultRef, Verdict
+from wrens.wire.records import JobRef, ResultRef, Verdict
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Job(Sequence[Future[T]], Generic[T]):
     ) -> None:
         self.id = job_id
         self.feed: Feeding | None = None
-        self.home = home
+        self._home = home
         self._driving = driving or Driving()
         self._clock = clock or SystemClock()
         self._transient = transient
@@ -67,7 +67,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         self._stopped_by: int | None = None
         """The task whose failure has cancelled the rest."""
         self._changed = threading.Condition()
-        self.outcomes = Outcomes(job_id)
+        self._outcomes = Outcomes(job_id)
         self._futures: dict[int, Future[T]] = {}
         self._begun: list[tuple[int, int]] = []
         self._broken: BaseException | None = None
@@ -85,8 +85,8 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def __len__(self) -> int:
         """Return the number of tasks; of a job whose inputs have not ended, of those stored so far."""
-        total = self.outcomes.total
-        return self.outcomes.planned if total is None else total
+        total = self._outcomes.total
+        return self._outcomes.planned if total is None else total
 
     @overload
     def __getitem__(self, index: int) -> Future[T]: ...
@@ -114,10 +114,15 @@ class Job(Sequence[Future[T]], Generic[T]):
             task += 1
 
     @property
+    def store(self) -> str:
+        """URL of its store."""
+        return self._home.store
+
+    @property
     def progress(self) -> Progress:
         """How many tasks are planned and settled now."""
         with self._changed:
-            return self.outcomes.progress
+            return self._outcomes.progress
 
     @property
     def broken(self) -> bool:
@@ -126,7 +131,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def done(self) -> bool:
         """Return whether every task is settled and no more will come."""
-        return self._broken is not None or self.outcomes.done
+        return self._broken is not None or self._outcomes.done
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until every task is settled.
@@ -169,14 +174,14 @@ class Job(Sequence[Future[T]], Generic[T]):
                 "are settled. It goes on; ask again, or iterate over job.as_completed()."
             )
         self._raise_if_broken()
-        if not (self.outcomes.any_failed or self._input_error or self._cut_short):
+        if not (self._outcomes.any_failed or self._input_error or self._cut_short):
             # Should a result not unpickle, it is named below.
             with contextlib.suppress(*HARMFUL):
-                return self.outcomes.results()
+                return self._outcomes.results()
         if self._input_error is not None:
             self._input_error.add_note(f"raised by the input of job {self.id} after {len(self)} tasks")
             raise self._input_error
-        kept, failures = self.outcomes.collect()
+        kept, failures = self._outcomes.collect()
         if return_exceptions and not self._cut_short:
             return [kept[task] if task in kept else failures[task] for task in range(len(self))]
         if failures:
@@ -192,7 +197,7 @@ class Job(Sequence[Future[T]], Generic[T]):
         end = None if timeout is None else self._clock.now() + timeout
         news: deque[tuple[int, int]] = deque()
         with self._changed:
-            news.extend(self.outcomes.known())
+            news.extend(self._outcomes.known())
             self._listeners.append(news)
         given = 0
         try:
@@ -215,21 +220,26 @@ class Job(Sequence[Future[T]], Generic[T]):
         """Cancel every task that has no result yet, running ones included; results are kept."""
         self._driving.withdraw(self.id, None)
 
+    def reference(self) -> JobRef:
+        """Return where all results are, once they are there, or raise as :meth:`results`; nothing is unpickled."""
+        if self._broken is not None or self._outcomes.any_failed or self._input_error or self._cut_short:
+            self.results()
+        return JobRef(self._home.store, self.id, self._home.made, self._outcomes.runs())
+
     # --- for the driver ---
 
     def planned(self, count: int) -> None:
         """More tasks are stored."""
         with self._changed:
-            self.outcomes.planned += count
+            self._outcomes.planned += count
             self._changed.notify_all()
 
     def ended(self, *, error: BaseException | None = None, cut_short: bool = False) -> bool:
         """No more tasks will come; returns whether all are settled."""
         with self._changed:
-            if self.outcomes.total is None:
-                self.outcomes.total = self.outcomes.planned
+            if self._outcomes.total is None:
+                self._outcomes.total = self._outcomes.planned
                 self._input_error, self._cut_short = error, cut_short
-                self.outcomes.whole = error is None and not cut_short
             self._changed.notify_all()
         return self._finish_if_done()
 
@@ -246,11 +256,11 @@ class Job(Sequence[Future[T]], Generic[T]):
     def settle(self, verdict: Verdict, body: memoryview) -> bool:
         """Take up a verdict that was found in the store; returns whether the job has ended by it."""
         with self._changed:
-            fresh = self.outcomes.add(verdict, body)
+            fresh = self._outcomes.add(verdict, body)
             for news in self._listeners:
                 news.extend(fresh)
-            futures = self._waiting_futures(fresh)
-            culprit = self.outcomes.culprit(fresh) if self._fail_fast else None
+            futures = [self._futures[task] for task in among(self._futures, fresh)]
+            culprit = self._outcomes.culprit(fresh) if self._fail_fast else None
             if culprit is not None:
                 self._fail_fast, self._stopped_by = False, culprit
             self._changed.notify_all()
@@ -263,13 +273,13 @@ class Job(Sequence[Future[T]], Generic[T]):
                 for future in futures:
                     self._futures.pop(future.task, None)
                 for start, _ in fresh:
-                    self.outcomes.forget(start)
+                    self._outcomes.forget(start)
         return self._finish_if_done()
 
     def fail(self, tasks: Sequence[int], error: BaseException) -> None:
         """Give these tasks' futures an error that is in no verdict, because the store could not be written."""
         with self._changed:
-            self.outcomes.count_failed(len(tasks))
+            self._outcomes.count_failed(len(tasks))
             futures = [self._futures[task] for task in tasks if task in self._futures]
             self._changed.notify_all()
         for future in futures:
@@ -288,7 +298,7 @@ class Job(Sequence[Future[T]], Generic[T]):
 
     def register(self, task: int, future: Future[T]) -> None:
         """Let a future that exists already be the one of this task."""
-        future.bind(self.home, task, self._withdraw, self._driving.has_data)
+        future.bind(self._home, task, self._withdraw, self._driving.has_data)
         with self._changed:
             self._futures[task] = future
 
@@ -309,8 +319,7 @@ class Job(Sequence[Future[T]], Generic[T]):
     def stream(self, timeout: float | None = None) -> Iterator[T]:
         """Yield the results in order, each as soon as it and all before it are there.
 
-        What was yielded is let go of, so an endless job can be consumed in bounded memory. A task that
-        failed raises its exception in its turn.
+        What was yielded is let go of, so an endless job needs bounded memory. A failed task raises in its turn.
 
         Args:
             timeout: Seconds from this call after which waiting raises ``TimeoutError``.
@@ -326,13 +335,13 @@ class Job(Sequence[Future[T]], Generic[T]):
                 raise TimeoutError(f"task {task} of job {self.id} has no result after {timeout:g} s")
             self._raise_if_broken()
             with self._changed:
-                segment = self.outcomes.take(task)
-                if segment is None and not self.outcomes.failed(task):
+                segment = self._outcomes.take(task)
+                if segment is None and not self._outcomes.failed(task):
                     break
             if segment is None:
                 # What was cancelled because another task had failed tells of that one.
-                cause = self._stopped_by if self.outcomes.cancelled(task) else None
-                raise self.outcomes.error(task if cause is None else cause)
+                cause = self._stopped_by if self._outcomes.cancelled(task) else None
+                raise self._outcomes.error(task if cause is None else cause)
             values, count = segment.values(), segment.count
             segment = None
             if self.feed is not None and self.feed.counts_each:
@@ -362,12 +371,12 @@ class Job(Sequence[Future[T]], Generic[T]):
                 return True
 
     def _decided(self, task: int) -> bool:
-        outcomes = self.outcomes
+        outcomes = self._outcomes
         over = outcomes.total is not None and task >= outcomes.total
         return over or self._broken is not None or outcomes.begins(task)
 
     def _exists(self, task: int) -> bool:
-        outcomes = self.outcomes
+        outcomes = self._outcomes
         self._await(
             lambda: task < outcomes.planned or outcomes.total is not None or self._broken is not None, None
         )
@@ -394,8 +403,8 @@ class Job(Sequence[Future[T]], Generic[T]):
             if (future := self._futures.get(task)) is not None:
                 return future
             future = self._futures[task] = Future()
-            future.bind(self.home, task, self._withdraw, self._driving.has_data)
-            settled = bool(self.outcomes.batch_of(task))
+            future.bind(self._home, task, self._withdraw, self._driving.has_data)
+            settled = bool(self._outcomes.batch_of(task))
             begun = settled or any(start <= task < start + count for start, count in self._begun)
         if begun:
             future.begin()
@@ -409,19 +418,10 @@ class Job(Sequence[Future[T]], Generic[T]):
         future.begin()  # which tells those who wait that it will not
         self._driving.withdraw(self.id, [future.task])
 
-    def _waiting_futures(self, settled: list[tuple[int, int]]) -> list[Future[T]]:
-        if not self._futures:
-            return []
-        if sum(count for _, count in settled) > len(self._futures):
-            wanted = [t for t in self._futures if any(s <= t < s + n for s, n in settled)]
-        else:
-            wanted = [t for s, n in settled for t in range(s, s + n) if t in self._futures]
-        return [self._futures[task] for task in wanted]
-
     def _resolve(self, future: Future[T]) -> None:
         """Give a future the outcome of its task, which is known."""
         with self._changed:
-            task, outcomes = future.task, self.outcomes
+            task, outcomes = future.task, self._outcomes
             segment = None if outcomes.failed(task) else outcomes.segment(task)
         if segment is not None:
             try:

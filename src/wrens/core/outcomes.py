@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,8 +83,6 @@ class Outcomes:
     def __init__(self, job: str) -> None:
         self.planned = 0
         self.total: int | None = None
-        self.whole = False
-        """Whether all inputs that there are have been stored."""
         self._job = job
         self._counts = {"ok": 0, "user": 0, "system": 0, "cancelled": 0}
         self._starts: list[int] = []
@@ -231,3 +229,14 @@ def _groupable(error: BaseException) -> Exception:
     wrapped = RemoteError(f"{type(error).__module__}.{type(error).__qualname__}", str(error))
     wrapped.__cause__ = error
     return wrapped
+
+
+def among(known: Collection[int], ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Return which of the known tasks are in ranges, each a first task and a count; the fewer of both are gone through.
+
+    >>> among({3, 70}, [(0, 4), (5, 1)])
+    [3]
+    """
+    if sum(count for _, count in ranges) > len(known):
+        return [task for task in known if any(start <= task < start + count for start, count in ranges)]
+    return [task for start, count in ranges for task in range(start, start + count) if task in known]

@@ -22,11 +22,15 @@ OURS_NEED = {
     "wrens.models.folding": ("numpy", "pyarrow"),
     "wrens.models.hashing": ("numpy",),
     "wrens.models.layouts": ("numpy",),
+    "wrens.models.lending": ("numpy",),
     "wrens.models.ordering": ("numpy",),
     "wrens.models.records": ("numpy",),
     "wrens.models.results.Rows": ("pyarrow",),
+    "wrens.models.rows": ("numpy", "pyarrow"),
     "wrens.models.tables": ("numpy", "pyarrow"),
     "wrens.models.validating": ("numpy",),
+    "wrens.models.words": ("numpy", "pyarrow"),
+    "wrens.programs.inputs": ("numpy",),
 }
 """What is used by those modules and classes of wrens that a task, or an input, may refer to. Only what they cannot do
 without: bytes between stages are compressed where pyarrow happens to be."""

@@ -11,7 +11,8 @@
     │   ├── NoData (FileNotFoundError)        an address of data names nothing that is there
     │   ├── BadData (ValueError)              a piece of it is not what it was said to be
     │   ├── BadPair (TypeError)               what a function made of it cannot be grouped by key
-    │   └── TargetTaken (FileExistsError)     where results should go there is something already
+    │   ├── TargetTaken (FileExistsError)     where results should go there is something already
+    │   └── ExchangeLost                      what one stage wrote for the next is gone
     ├── fix the set-up
     │   ├── StoreError (OSError)
     │   │   ├── BadStoreURL (ValueError)      the URL names no store
@@ -24,6 +25,7 @@
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
+    │   ├── BadShard                          a Redis server cannot be used for an exchange
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   ├── InitializerFailed (BrokenExecutor)
@@ -60,11 +62,12 @@ from __future__ import annotations
 
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
-from wrens.errors.data import BadData, BadPair, NoData, TargetTaken
+from wrens.errors.data import BadData, BadPair, ExchangeLost, NoData, TargetTaken
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
     BadEnvironment,
+    BadShard,
     CannotDeploy,
     CannotResolve,
     CannotStart,
@@ -100,6 +103,7 @@ __all__ = [
     "BadEnvironment",
     "BadOption",
     "BadPair",
+    "BadShard",
     "BadSignature",
     "BadSigningKey",
     "BadStoreURL",
@@ -110,6 +114,7 @@ __all__ = [
     "CannotStart",
     "DamagedObject",
     "EnvironmentTooLarge",
+    "ExchangeLost",
     "ForeignRecord",
     "InitializerFailed",
     "JobFailed",

@@ -62,6 +62,26 @@ class TargetTaken(WrensError, FileExistsError):
         )
 
 
+class ExchangeLost(WrensError):
+    """What one stage has written for the next is not there any more, so the job ended without a result.
+
+    Args:
+        place: Where it was: the URL of a store or a server.
+        name: What it was called there.
+        reason: What was seen, as a sentence without a full stop.
+    """
+
+    def __init__(self, place: str, name: str, reason: str = "") -> None:
+        super().__init__(place, name, reason)
+        self.place, self.name, self.reason = place, name, reason
+
+    def __str__(self) -> str:
+        return lines(
+            f"{self.place} had {self.name} for the next stage, and {self.reason}",
+            "No result was made of what is left. Run it again, with exchange=wrens.Packed() if the server does not last.",
+        )
+
+
 class BadPair(WrensError, TypeError):
     """What a function has made of an input cannot be grouped by key.
 

@@ -286,3 +286,20 @@ class CannotDeploy(WrensError):
 
     def __str__(self) -> str:
         return lines(f"cannot {self.what}", self.evidence, self.advice, self.kept)
+
+
+class BadShard(WrensError):
+    """A Redis server cannot be used for an exchange.
+
+    Args:
+        url: Its address.
+        problem: What is wrong, as a sentence without a full stop.
+        advice: What to do.
+    """
+
+    def __init__(self, url: str, problem: str, advice: str = "") -> None:
+        super().__init__(url, problem, advice)
+        self.url, self.problem, self.advice = url, problem, advice
+
+    def __str__(self) -> str:
+        return lines(f"{self.url}: {self.problem}", self.advice, "Nothing was started.")

@@ -17,7 +17,7 @@ from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.errors import BadData, BadOption
 from wrens.models import stages, tables
-from wrens.models.exchange import Written
+from wrens.models.exchange import Exchange, Written
 from wrens.models.folding import PARTS, Finisher, Folder, Plan, Prepare
 from wrens.models.results import Rows
 from wrens.models.stages import Stage
@@ -35,12 +35,14 @@ class Grouped:
         parts: For each reducer its groups, as rows; what a next :func:`group_by` takes as inputs.
         stages: What each stage did.
         empty: A table with the columns of the results, and no row.
+        exchange: Which way the data went between the stages, and why, in one line.
     """
 
     job: Job[Rows]
     parts: list[Rows]
     stages: tuple[Stage, ...]
     empty: pa.Table
+    exchange: str = ""
 
     def table(self) -> pa.Table:
         """Return all groups as one table, in memory; in no particular order."""
@@ -57,6 +59,7 @@ def group_by(
     prepare: Prepare | None = None,
     reducers: int | None = None,
     memory_mb: int | None = None,
+    exchange: Exchange | None = None,
 ) -> Grouped:
     """Group rows by columns, and aggregate each group.
 
@@ -75,6 +78,7 @@ def group_by(
         reducers: How many tasks the second stage has; by default by the size of what there is to read.
         memory_mb: Megabytes of rows that one worker holds, as in :func:`wrens.map_reduce`. The groups of one reducer
             have to fit into memory in any case.
+        exchange: How data get from one stage to the next, as in :func:`wrens.map_reduce`.
 
     Raises:
         JobFailed: if a task failed; among the exceptions may be ``BadData``, if a column is missing, or does not go with
@@ -101,10 +105,10 @@ def group_by(
     def check(written: Sequence[Written]) -> None:
         _check_types(plan, written)
 
-    ran = stages.run(executor, given, folder, Finisher(plan, budget), reducers, check)
+    ran = stages.run(executor, given, folder, Finisher(plan, budget), reducers, check, exchange)
     taken, left = (sum(getattr(one.note, what) for one in ran.written) for what in ("taken", "left"))
     empty = _empty(plan, ran.written)
-    return Grouped(ran.job, ran.results, stages.stages_of(ran, len(given), taken, left), empty)
+    return Grouped(ran.job, ran.results, stages.stages_of(ran, len(given), taken, left), empty, ran.told)
 
 
 def plan_of(by: str | Sequence[str], aggregate: Mapping[str, tuple[str, str]]) -> Plan:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrens.errors import BadData, BadOption
 from wrens.models import exchange, results, tables
-from wrens.models.exchange import Slice, Written
+from wrens.models.exchange import Exchange, Packed, Slice, Written
 from wrens.models.results import Rows
 from wrens.serialize.functions import name_of
 
@@ -105,6 +105,7 @@ class Folder:
 
     def __init__(self, plan: Plan, prepare: Prepare | None, fan: int, budget: int) -> None:
         self.plan, self.prepare, self.fan, self.budget = plan, prepare, fan, budget
+        self.way: Exchange = Packed()
         name = "group by " + ", ".join(plan.by)
         self.__module__, self.__qualname__ = "", name if prepare is None else f"{name} of {name_of(prepare)}"
 
@@ -179,9 +180,9 @@ class Folder:
 
     def _written(self, partial: pa.Table | None, taken: int, source: str) -> Written:
         if partial is None:
-            return exchange.write([b""] * self.fan, note=Note(0, 0, b"", source))
+            return self.way.write([b""] * self.fan, note=Note(0, 0, b"", source))
         note = Note(taken, partial.num_rows, partial.schema.serialize().to_pybytes(), source)
-        return exchange.write(tables.spread(partial, self.plan.by, self.fan), note=note)
+        return self.way.write(tables.spread(partial, self.plan.by, self.fan), note=note)
 
 
 class Finisher:

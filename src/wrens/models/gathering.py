@@ -51,10 +51,10 @@ def gather(
     ...     gather(ex, sum, job).result()
     14
     """
-    if job.home.store != executor.store.url:
+    if job.store != executor.store.url:
         raise BadOption(
             "job",
-            f"is in {job.home.store}, and the executor's store is {executor.store.url}",
+            f"is in {job.store}, and the executor's store is {executor.store.url}",
             "Open the executor with the store of the job.",
         )
     there: concurrent.futures.Future[_All] = concurrent.futures.Future()
@@ -64,10 +64,7 @@ def gather(
 
 def _tell(there: concurrent.futures.Future[_All], job: Job[Any]) -> None:
     try:
-        if job.broken or job.outcomes.any_failed or not job.outcomes.whole:
-            job.results()  # which says what is missing
-        home = job.home
-        there.set_result(_All(JobRef(home.store, job.id, home.made, job.outcomes.runs())))
+        there.set_result(_All(job.reference()))
     except Exception as error:  # noqa: BLE001 - whatever there is instead of results goes to whom they are for
         there.set_exception(error)
 

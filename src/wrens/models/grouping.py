@@ -46,6 +46,8 @@ TOP = 1 << 64
 """Above every number."""
 _HEAD = struct.Struct("<QQQ")
 """How long a chunk is behind this, and its first and last number."""
+HEAD = _HEAD.size
+"""Bytes that every chunk begins with."""
 _MISSING = object()
 
 
@@ -331,6 +333,12 @@ def by_ranges(
     edges = [low + (high - low) * i // count for i in range(count + 1)]
     for begin, end in pairwise(edges):
         yield from in_memory(parts(), combine, begin, end)
+
+
+def length_of(head: memoryview) -> int:
+    """Return how long the chunk is that begins so, in bytes and with its head."""
+    length, _, _ = _HEAD.unpack_from(head)
+    return int(length) + HEAD
 
 
 def _heads(part: memoryview) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,9 @@ import numpy.typing as npt
 ODD = np.uint64(0x9E3779B97F4A7C15)
 """The golden ratio as a fraction of 2**64, made odd."""
 
+BLOCK = 1 << 20
+"""Bytes that are looked at together; each takes up about forty while it is."""
+
 
 def mixed(found: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Return words so mixed that each bit depends on all: the end of SplitMix64 (Steele, Lea and Flood, 2014)."""
@@ -35,14 +38,32 @@ def numbers_of_records(data: npt.NDArray[np.uint8], edges: npt.NDArray[np.int64]
     True
     """
     lengths = np.diff(edges)
-    begin, end = int(edges[0]), int(edges[-1])
+    sums = np.zeros(len(lengths), np.uint64)
+    first = 0
     with np.errstate(over="ignore"):
-        found = lengths.astype(np.uint64) * ODD
-        if end > begin:
-            longest = int(lengths.max())
-            weights = mixed(np.arange(1, longest + 1, dtype=np.uint64) * ODD) | np.uint64(1)
-            place = np.arange(begin, end) - np.repeat(edges[:-1], lengths)
-            products = (data[begin:end].astype(np.uint64) + np.uint64(1)) * weights[place]
-            some = lengths > 0
-            found[some] += np.add.reduceat(products, edges[:-1][some] - begin)
-        return mixed(found)
+        while first < len(lengths):
+            # As many records as fit into a block; of one that is longer, a block after the other.
+            last = max(first + 1, int(np.searchsorted(edges, edges[first] + BLOCK, "right")) - 1)
+            if last == first + 1:
+                begin, end = int(edges[first]), int(edges[last])
+                for at in range(begin, end, BLOCK):
+                    sums[first] += _weighted(data[at : min(end, at + BLOCK)], at - begin).sum(dtype=np.uint64)
+            else:
+                some = edges[first : last + 1]
+                places = np.arange(some[0], some[-1]) - np.repeat(some[:-1], lengths[first:last])
+                products = _weighted(data[some[0] : some[-1]], 0, places)
+                filled = np.flatnonzero(lengths[first:last])
+                if len(filled):
+                    sums[first + filled] = np.add.reduceat(products, some[:-1][filled] - some[0])
+            first = last
+        return mixed(sums + lengths.astype(np.uint64) * ODD)
+
+
+def _weighted(
+    data: npt.NDArray[np.uint8], begun: int, places: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.uint64]:
+    """Return each byte times the number of its place; the places are those from ``begun`` on when none are given."""
+    count = len(data) if places is None else int(places.max(initial=-1)) + 1
+    with np.errstate(over="ignore"):
+        weights = mixed(np.arange(begun + 1, begun + count + 1, dtype=np.uint64) * ODD) | np.uint64(1)
+        return (data.astype(np.uint64) + np.uint64(1)) * (weights if places is None else weights[places])

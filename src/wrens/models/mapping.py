@@ -7,12 +7,12 @@ driver is not imported here, so that a worker does not need it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from reprlib import repr as shown
 from typing import Any
 
 from wrens.models import exchange, grouping, results
-from wrens.models.exchange import Slice, Written
+from wrens.models.exchange import Exchange, Packed, Slice, Written
 from wrens.models.grouping import Combine
 from wrens.models.results import Pairs
 from wrens.serialize.functions import name_of
@@ -55,6 +55,7 @@ class Mapper:
 
     def __init__(self, function: Map, combine: Combine | None, fan: int, budget: int) -> None:
         self.function, self.combine, self.fan, self.budget = function, combine, fan, budget
+        self.way: Exchange = Packed()
         self.__module__, self.__qualname__ = "", name_of(function)
 
     def __call__(self, one: Any) -> list[Written]:
@@ -69,7 +70,7 @@ class Mapper:
 
     def _written(self, table: grouping.Table) -> Written:
         note = Note(table.taken, len(table.pairs), *table.most_common())
-        return exchange.write(grouping.segments(table.numbered(), self.fan), note=note)
+        return self.way.write(grouping.segments(table.numbered(), self.fan), note=note)
 
 
 class Reducer:
@@ -122,16 +123,39 @@ class Reducer:
 
 
 def windows_of(one: Slice, most: int = WINDOW) -> Iterator[Slice]:
-    """Yield a slice in pieces of whole parts that have about so many bytes at most.
+    """Yield a slice in pieces of whole parts, or of a part's whole chunks, of about so many bytes at most.
 
-    >>> [window.lengths for window in windows_of(Slice("s", "k", 0, (3, 4, 9, 1)), 8)]
+    >>> [window.lengths for window in windows_of(Slice("s", "k", 0, (3, 4, 9, 1), sizes=(3, 4, 9, 1)), 8)]
     [(3, 4), (9,), (1,)]
     """
+    if one.nested:
+        yield one
+        return
     first, start, held = 0, one.start, 0
     for i, length in enumerate((*one.lengths, most)):
         if held and held + length > most:
-            yield Slice(
-                one.store, one.key, start, one.lengths[first:i], one.sizes[first:i], one.digests[first:i]
+            window = replace(
+                one,
+                start=start,
+                lengths=one.lengths[first:i],
+                sizes=one.sizes[first:i],
+                digests=one.digests[first:i],
             )
+            plain = held > most and not one.sizes and not one.digests
+            yield from _by_chunks(window, most) if plain else (window,)
             first, start, held = i, start + held, 0
         held += length
+
+
+def _by_chunks(part: Slice, most: int) -> Iterator[Slice]:
+    """Yield a part in pieces, cut between its chunks."""
+    start = at = part.start
+    end = part.start + part.length
+    while at < end:
+        (head,) = exchange.read([replace(part, start=at, lengths=(grouping.HEAD,))])
+        after = at + grouping.length_of(head)
+        if after - start > most and at > start:
+            yield replace(part, start=start, lengths=(at - start,))
+            start = at
+        at = after
+    yield replace(part, start=start, lengths=(end - start,))

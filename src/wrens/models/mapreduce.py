@@ -18,6 +18,7 @@ from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.errors import BadOption
 from wrens.models import stages
+from wrens.models.exchange import Exchange
 from wrens.models.grouping import Combine
 from wrens.models.mapping import Map, Mapper, Reduce, Reducer
 from wrens.models.results import Pairs
@@ -41,12 +42,14 @@ class Reduced:
         parts: For each reducer its keys and results, to iterate over, here or in a task.
         stages: What each stage did.
         notes: What is worth knowing, such as a key that is much more common than others.
+        exchange: Which way the data went between the stages, and why, in one line.
     """
 
     job: Job[Pairs]
     parts: list[Pairs]
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()
+    exchange: str = ""
 
     def __len__(self) -> int:
         """Return how many keys there are."""
@@ -71,6 +74,7 @@ def map_reduce(
     combine: Combine | None = None,
     reducers: int | None = None,
     memory_mb: int | None = None,
+    exchange: Exchange | None = None,
 ) -> Reduced:
     """Group what ``map`` makes of all inputs by key, and reduce each group.
 
@@ -89,6 +93,8 @@ def map_reduce(
         memory_mb: Megabytes of pairs that one worker holds; when there are more, they are written in several pieces,
             and reduced a range of keys at a time. By default a quarter of a worker's memory, or 256 when that is not known.
             The values of one key, and what a reducer makes, have to fit into memory in any case.
+        exchange: How data get from one stage to the next: :class:`wrens.Packed`, :class:`wrens.TwoLevel` or
+            :class:`wrens.Redis`; by default what costs least (:class:`wrens.Chosen`).
 
     Returns:
         The results, which are in the store, and how they came about. Their order does not depend on workers or memory.
@@ -112,10 +118,14 @@ def map_reduce(
     budget = stages.budget_of(executor, memory_mb)
     given = list(inputs)
     mapper = Mapper(map, combine, stages.fan_of(given, reducers), budget)
-    ran = stages.run(executor, given, mapper, Reducer(reduce, combine, budget, map), reducers)
+    ran = stages.run(executor, given, mapper, Reducer(reduce, combine, budget, map), reducers, way=exchange)
     taken, left = (sum(getattr(one.note, what) for one in ran.written) for what in ("taken", "left"))
     return Reduced(
-        ran.job, ran.results, stages.stages_of(ran, len(given), taken, left), tuple(_notes(ran, taken))
+        ran.job,
+        ran.results,
+        stages.stages_of(ran, len(given), taken, left),
+        tuple(_notes(ran, taken)),
+        ran.told,
     )
 
 

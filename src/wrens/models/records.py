@@ -6,16 +6,108 @@ made alone, so that many workers make one file each. Decides what they look like
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
+from wrens.core.executor import Executor
+from wrens.core.policy import whole
 from wrens.models.hashing import ODD, mixed, numbers_of_records
+from wrens.models.lending import lent
+from wrens.models.target import MANIFEST, Target, as_json, target_of
+from wrens.store.data import Address
 
 WIDTH = 100
 KEY = 10
+PART = 64 * 2**20
+"""Bytes of an object when nobody says how many there are."""
+_BLOCK = 1 << 16
+"""Records that are made at a time."""
 _NUMBER = 16
 """Hexadecimal digits of a record's number."""
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """What records are together.
+
+    Args:
+        records: How many.
+        checksum: A sum over them that does not depend on their order; below 2**64.
+    """
+
+    records: int
+    checksum: int
+
+    def __add__(self, other: Summed) -> Summed:
+        """Return what two sets of records are together."""
+        return Summed(self.records + other.records, (self.checksum + other.checksum) % (1 << 64))
+
+
+def write(
+    executor: Executor,
+    target: Address,
+    records: int,
+    *,
+    seed: int = 0,
+    parts: int | None = None,
+    overwrite: bool = False,
+) -> Summed:
+    """Write the records of a seed, each object by a task of its own.
+
+    Args:
+        executor: Runs the tasks.
+        target: A directory or prefix for the objects ``part-00000``, ``part-00001``, …
+        records: How many records, of 100 bytes each.
+        seed: Which ones; the same seed makes the same records, however many objects they are in.
+        parts: How many objects; by default one for each 64 MiB.
+        overwrite: Replace what was written there before.
+
+    Returns:
+        How many there are and their checksum, which a sort must not change.
+
+    Raises:
+        TargetTaken: if something is there.
+        BadOption: if a number cannot be.
+
+    >>> import tempfile, wrens
+    >>> with tempfile.TemporaryDirectory() as folder, wrens.Executor("inline") as ex:
+    ...     one = write(ex, f"{folder}/one", 1000, seed=1, parts=1)
+    ...     one == write(ex, f"{folder}/three", 1000, seed=1, parts=3), one.records
+    (True, 1000)
+    """
+    whole("records", records, least=0)
+    whole("seed", seed, least=0)
+    count = max(1, -(-records * WIDTH // PART)) if parts is None else parts
+    whole("parts", count)
+    to = target_of(target)
+    to.clear(overwrite=overwrite)
+    edges = [records * i // count for i in range(count + 1)]
+    found = executor.map_async(_writer(to, seed), list(enumerate(pairwise(edges)))).results()
+    names = [(f"part-{i:05}", one.records * WIDTH, one.records) for i, one in enumerate(found)]
+    to.put(MANIFEST, [as_json(records, names)])
+    to.tidy()
+    return sum(found, Summed(0, 0))
+
+
+def _writer(target: Target, seed: int) -> Callable[[tuple[int, tuple[int, int]]], Summed]:
+    """Return the task that writes one object."""
+
+    def write_one(one: tuple[int, tuple[int, int]]) -> Summed:
+        number, (first, last) = one
+        with lent((last - first) * WIDTH) as room:
+            rows = room.reshape(-1, WIDTH)
+            for at in range(first, last, _BLOCK):
+                some = generate(seed, at, min(_BLOCK, last - at))
+                rows[at - first : at - first + len(some)] = some
+            target.put(f"part-{number:05}", [room.data])
+            return Summed(last - first, checksum(rows))
+
+    return write_one
 
 
 def generate(seed: int, first: int, count: int) -> npt.NDArray[np.uint8]:

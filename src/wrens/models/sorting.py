@@ -1,44 +1,57 @@
 """A sort of more data than all workers' memory holds: objects in, numbered and globally ordered objects out.
 
-    sample        a few records of every partition               which keys part the data evenly
+    sample        a few records of some partitions               which keys part the data evenly
     stage 1       partition by partition: to which range?        one object each, with a part for each range
     stage 2       range by range: read, order, write             <target>/part-00000, part-00001, …
     client        the manifest, last: who finds it finds all     <target>/_manifest.json
 
 Ranges are parted by key and, among equal keys, by where a record came from; so a key that is everywhere does not end in one
-worker, and equal records keep their order. Every output object has its name from its range, is written once if nothing
-is there, and is the same whoever writes it. Decides how many ranges there are and what the manifest says; how records are
-compared is in :mod:`wrens.models.ordering`, and how they travel in :mod:`wrens.models.exchange`.
+worker. Stage 1 only parts and leaves the rest in its order; stage 2 orders, and equal records keep theirs. Decides how many
+ranges there are and what a failure leaves behind; how records are compared is in :mod:`wrens.models.ordering`, how they
+travel in :mod:`wrens.models.exchange`, and where they may go in :mod:`wrens.models.target`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any, TypeVar
 
-from wrens.clock import SystemClock
+from wrens.clock import Clock, SystemClock
 from wrens.core.executor import Executor
-from wrens.errors import AlreadyExists, BadData, BadOption, TargetTaken
-from wrens.models import exchange
-from wrens.models.borders import Delimiter, Fixed, border_of
+from wrens.core.job import Job
+from wrens.core.policy import whole
+from wrens.errors import BadData, BadOption, JobFailed, StoreError, WrensError
+from wrens.errors.data import NoData, TargetTaken
+from wrens.models import exchange, ordering
+from wrens.models.borders import Delimiter, Fixed, RowGroups, border_of
 from wrens.models.exchange import Slice, Written
-from wrens.models.layouts import WINDOW, FixedLayout, KeyedLayout, Layout, LineLayout, Records
-from wrens.models.partition import Partition, partition
+from wrens.models.layouts import FixedLayout, KeyedLayout, Layout, LineLayout, Splitter
+from wrens.models.lending import lent, sparing
+from wrens.models.partition import Partition, partition_found
 from wrens.models.stages import Stage
+from wrens.models.target import MANIFEST, Target, as_json, check_apart, target_of
 from wrens.store import data as places
-from wrens.store.data import Address, open_data
-from wrens.store.port import sizes
+from wrens.store.data import Address, Object
+from wrens.wire import keys
 
+T = TypeVar("T")
+Key = slice | str | Sequence[str] | Callable[[bytes], Any] | None
 PART = 64 * 2**20
-"""Bytes of an input partition and of an output object, when nobody says: a worker needs about four times as much."""
+"""Bytes that a worker sorts at a time at most, when nobody says; it needs about three times as much memory."""
+LEAST = 8 * 2**20
+"""With less for each, more tasks would take longer."""
+ROUNDS = 4
+"""Tasks of each worker at least, when there is enough to do, so that they end at about the same time."""
 SAMPLES = 64
 """Records that are looked at for each range, in all; the largest range is then seldom a third above the mean."""
-PLACES = 4
-"""Places in each partition at which samples are taken."""
-MANIFEST = "_manifest.json"
+_TOO_LITTLE = (
+    "A worker had too little memory for what it had to sort: pass a smaller size=, or let workers have more. A "
+    "record, and a row group of a Parquet file, is never cut."
+)
+_EXPLAINED = (BadData, BadOption, NoData, TargetTaken, StoreError)
+"""Failures of tasks that say all there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +70,10 @@ class Sorted:
     records: int
     stages: tuple[Stage, ...] = ()
 
-    def manifest(self) -> bytes:
-        """Return what is written beside the objects when all are there."""
-        found = [{"name": name, "bytes": nbytes, "records": records} for name, nbytes, records in self.parts]
-        return json.dumps({"wrens": 1, "records": self.records, "parts": found}, indent=1).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Splitter:
-    """The first record of a range: its key, and where it is, for those with the same key."""
-
-    key: Any
-    number: int
-    offset: int
+    @property
+    def urls(self) -> list[str]:
+        """The addresses of the objects, in the order of the data: what :func:`wrens.partition` takes."""
+        return [f"{self.target}/{name}" for name, _, _ in self.parts]
 
 
 def sort(
@@ -77,9 +81,9 @@ def sort(
     source: Address | Iterable[Address],
     target: Address,
     *,
-    border: str | bytes | int = "lines",
-    key: slice | Callable[[bytes], Any] | None = None,
-    size: int = PART,
+    border: str | bytes | int | None = None,
+    key: Key = None,
+    size: int | None = None,
     overwrite: bool = False,
 ) -> Sorted:
     r"""Sort data that may be larger than the memory of all workers, into numbered objects.
@@ -88,20 +92,24 @@ def sort(
         executor: Runs the stages.
         source: What to sort; see :func:`wrens.partition`.
         target: A directory or prefix for the objects ``part-00000``, ``part-00001``, …, and a manifest.
-        border: What a record is: ``"lines"``, a delimiter in bytes, or the width of a record in bytes.
+        border: What a record is: ``"lines"``, a delimiter in bytes, the width of a record in bytes, or ``"parquet"``
+            for rows. By default lines, or rows when the key names columns.
         key: By what records are compared. ``None`` for all of their bytes; a slice for some bytes of records of a
-            fixed width; or a function that is called with each record's bytes, which is much slower.
-        size: Bytes that a worker sorts at a time, and about the size of an output object.
-        overwrite: Delete what is at the target first.
+            fixed width; a function that is called with each record's bytes, which is much slower; or for rows the name of
+            a column or a list of names, the first one counting most. A name with ``-`` before it is in descending
+            order, and nulls come last.
+        size: Bytes that a worker sorts at a time, and about the size of an output object. By default up to 64 MiB.
+        overwrite: Delete what an earlier sort has left at the target, before the first new object is written.
 
     Returns:
         Where the data are. Equal records stay in the order of the source.
 
     Raises:
         NoData: if the source names nothing.
-        TargetTaken: if there is something at the target, and ``overwrite`` is false.
+        TargetTaken: if there is something at the target, and ``overwrite`` is false or a sort has not made it.
         BadData: if the width does not divide an object, or the key function raised; it says where.
-        BadOption: if border and key do not fit.
+        BadOption: if border and key do not fit, or the target lies in the source.
+        JobFailed: if tasks failed otherwise.
 
     >>> import tempfile, wrens
     >>> from pathlib import Path
@@ -111,45 +119,25 @@ def sort(
     ...     Path(folder, "out", "part-00000.txt").read_text().split()
     ['apple', 'fig', 'pear']
     """
+    source = [source] if isinstance(source, str) or not isinstance(source, Iterable) else list(source)
     layout = layout_of(border, key)
-    parts = partition(source, size=size, border=_given(layout.border))
-    place = Place(*places.place_of(target))
-    place.clear(overwrite=overwrite)
-    clock = SystemClock()
-    began = clock.now()
-    count = max(1, -(-sum(part.planned for part in parts) // size))
-    splitters = _splitters(executor, layout, parts, count)
-    sampled = clock.now()
-    written = executor.map_async(_parter(layout, splitters), list(enumerate(parts))).results()
-    parted = clock.now()
-    columns = exchange.columns(written)
-    columns += [[] for _ in range(len(splitters) + 1 - len(columns))]
-    finished = executor.map_async(_sorter(layout, place), list(enumerate(columns))).results()
-    exchange.forget(written)
-    records = sum(one.note for one in written)
-    if sum(n for _, _, n in finished) != records:
-        raise BadData(
-            str(target), 0, f"{records:,} records were read and {sum(n for _, _, n in finished):,} written"
-        )
-    stages = (
-        Stage("sample", len(parts), sampled - began),
-        Stage(
-            "part",
-            len(parts),
-            parted - sampled,
-            pairs_in=records,
-            pairs_out=records,
-            bytes_out=sum(one.nbytes for one in written),
-            objects=sum(bool(one.key) for one in written),
-        ),
-        Stage("sort", len(columns), clock.now() - parted, pairs_in=records, pairs_out=records),
-    )
-    done = Sorted(place.url, tuple(finished), records, stages)
-    place.put(MANIFEST, [done.manifest()])
-    return done
+    if size is not None:
+        whole("size", size)
+    found = places.find(source)
+    check_apart(source, found, target)
+    parts, size = _planned(found, layout, size, executor.workers)
+    layout = fitted(layout, parts)
+    to = target_of(target)
+    to.taken(overwrite=overwrite)
+    plan = _Plan(executor.options(fail_fast=True), layout, to, parts, size)
+    try:
+        return plan.carried_out(overwrite=overwrite)
+    except BaseException as error:
+        error.add_note(plan.left_behind())
+        raise
 
 
-def layout_of(border: str | bytes | int, key: Any) -> Layout:
+def layout_of(border: str | bytes | int | None, key: Any) -> Layout:
     """Return the layout that a border and a key stand for.
 
     Raises:
@@ -158,166 +146,241 @@ def layout_of(border: str | bytes | int, key: Any) -> Layout:
     >>> layout_of(100, slice(0, 10))
     FixedLayout(width=100, start=0, length=10, suffix='')
     """
+    columns = isinstance(key, str) or (isinstance(key, Sequence) and not isinstance(key, bytes))
+    if border is None:
+        border = "parquet" if columns else "lines"
     kind = border_of(border)
+    if isinstance(kind, RowGroups):
+        from wrens.models.rows import TableLayout, columns_of
+
+        return TableLayout(columns_of(key))
+    if columns:
+        raise BadOption(
+            f"key={key!r}", "names columns, which only rows of Parquet files have", "Pass border='parquet'."
+        )
     inner: FixedLayout | LineLayout
     if isinstance(kind, Fixed):
-        begin, end, step = key.indices(kind.width) if isinstance(key, slice) else (0, kind.width, 1)
-        if step != 1 or end <= begin:
-            raise BadOption(f"key={key!r}", f"is no range of bytes in a record of {kind.width}")
-        inner = FixedLayout(kind.width, begin, end - begin)
+        inner = _fixed(kind.width, key)
     elif isinstance(kind, Delimiter):
-        if isinstance(key, slice):
-            raise BadOption(
-                f"key={key!r}", "needs records of a fixed width", "Pass border=WIDTH, or a function."
-            )
-        inner = LineLayout(kind.mark)
+        inner = _lines(kind.mark, key)
     else:
-        raise BadOption(f"border={border!r}", "cannot be sorted", "Sort lines, or records of a fixed width.")
+        raise BadOption(
+            f"border={border!r}", "cannot be sorted", "Sort lines, rows, or records of a fixed width."
+        )
     if key is None or isinstance(key, slice):
         return inner
     if not callable(key):
-        raise BadOption(
-            f"key={key!r}", "is no key", "Pass None, a slice of bytes, or a function of a record's bytes."
-        )
+        told = "Pass None, a slice of bytes, names of columns, or a function of a record's bytes."
+        raise BadOption(f"key={key!r}", "is no key", told)
     return KeyedLayout(inner, key)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where sorted data go.
+def _fixed(width: int, key: Any) -> FixedLayout:
+    begin, end, step = key.indices(width) if isinstance(key, slice) else (0, width, 1)
+    if step != 1 or end <= begin or (isinstance(key, slice) and (key.stop or 0) > width):
+        raise BadOption(f"key={key!r}", f"is no range of bytes in a record of {width}")
+    return FixedLayout(width, begin, end - begin)
 
-    Args:
-        store: URL of the store.
-        prefix: What the keys begin with there.
-    """
 
-    store: str
-    prefix: str
+def _lines(mark: bytes, key: Any) -> LineLayout:
+    if isinstance(key, slice):
+        told = "Pass border=WIDTH, or a function such as key=lambda line: line[:10]."
+        raise BadOption(f"key={key!r}", "needs records of a fixed width", told)
+    if any(mark[:i] == mark[-i:] for i in range(1, len(mark))):
+        told = "overlaps itself, so that records in another order could not be told apart"
+        raise BadOption(f"border={mark!r}", told, "Sort data whose delimiter does not.")
+    return LineLayout(mark)
 
-    @property
-    def url(self) -> str:
-        """The address."""
-        return places.address_of(self.store, self.prefix.rstrip("/"))
 
-    def clear(self, *, overwrite: bool) -> None:
-        """Make sure that nothing is there.
+def fitted(layout: Layout, parts: Sequence[Partition]) -> Layout:
+    """Return the layout of rows with the columns that all files have; any other as it is."""
+    from wrens.models.rows import TableLayout
 
-        Raises:
-            TargetTaken: if something is, and may not be deleted.
-        """
-        store = open_data(self.store)
-        found = [key for key, _ in sizes(store, f"{self.prefix.rstrip('/')}/")]
-        if found and not overwrite:
-            raise TargetTaken(self.url, places.address_of(self.store, found[0]))
-        store.delete(found)
+    return layout.fitted(parts[0]) if isinstance(layout, TableLayout) and parts else layout
 
-    def put(self, name: str, data: Sequence[Any]) -> None:
-        """Write an object if there is none; another attempt at the same task may have written the same.
 
-        Raises:
-            TargetTaken: if another one is there.
-        """
-        store, key = open_data(self.store), f"{self.prefix.rstrip('/')}/{name}"
+def _planned(
+    found: Sequence[Object], layout: Layout, size: int | None, workers: int
+) -> tuple[list[Partition], int]:
+    """Return the partitions of stage 1, and how large they are at most."""
+    total = sum(one.nbytes for one in found)
+    if size is None:
+        # Some rounds for each worker, but no tasks that are not worth their launch.
+        size = min(PART, max(LEAST, -(-total // (ROUNDS * workers))))
+    return partition_found(found, size, layout.border), size
+
+
+class _Plan:
+    """One sort, from what was planned to the manifest."""
+
+    def __init__(
+        self, executor: Executor, layout: Layout, target: Target, parts: Sequence[Partition], size: int
+    ) -> None:
+        self._executor, self._layout, self._target = executor, layout, target
+        self._parts = parts
+        self._count = max(1, -(-sum(part.planned for part in parts) // size))
+        self._clock: Clock = SystemClock()
+        self._begun = False
+        self._stages: list[Stage] = []
+
+    def carried_out(self, *, overwrite: bool) -> Sorted:
+        """Sort, and return where the data are."""
+        began = self._clock.now()
+        trial = keys.new_id()
+        self._executor.submit(self._target.try_out, trial).result()
+        self._target.see(trial)
+        splitters = self._splitters()
+        self._noted("sample", len(self._parts), began)
+        written = self._parted(splitters)
         try:
-            store.put(key, data)
-        except AlreadyExists:
-            there, at = store.get(key), 0
-            for buffer in data:
-                if there[at : at + len(buffer)] != memoryview(buffer):
-                    raise TargetTaken(self.url, places.address_of(self.store, key)) from None
-                at += len(buffer)
-            if at != len(there):
-                raise TargetTaken(self.url, places.address_of(self.store, key)) from None
+            finished = self._ordered(written, len(splitters) + 1, overwrite=overwrite)
+        finally:
+            exchange.forget(written)
+        records, came = sum(one.note for one in written), sum(count for _, _, count in finished)
+        if came != records:
+            raise BadData(self._target.url, 0, f"{records:,} records were read and {came:,} written")
+        self._target.put(MANIFEST, [as_json(records, finished)])
+        self._target.tidy()
+        return Sorted(self._target.url, tuple(finished), records, tuple(self._stages))
+
+    def left_behind(self) -> str:
+        """Say what a sort that did not end has left, and what to do."""
+        if not self._begun:
+            return f"Nothing was written to {self._target.url}."
+        return (
+            f"Some objects may be in {self._target.url}, but no {MANIFEST}. Sort again with overwrite=True; what is "
+            "there is replaced then."
+        )
+
+    def _splitters(self) -> list[Splitter]:
+        """Return the first records of all ranges but the first, from samples."""
+        if self._count == 1:
+            return []
+        # A sample at every so many bytes of the whole, so that each partition has its share.
+        total, wanted = sum(part.planned for part in self._parts), self._count * SAMPLES
+        reached = [0, *accumulate(part.planned for part in self._parts)]
+        shares = [
+            (b * wanted + total // 2) // total - (a * wanted + total // 2) // total
+            for a, b in pairwise(reached)
+        ]
+        tasks = [
+            (number, part, share)
+            for number, (part, share) in enumerate(zip(self._parts, shares, strict=True))
+            if share
+        ]
+        found = self._results(self._executor.map_async(_sampler(self._layout), tasks))
+        samples = [one for some in found for one in some]
+        try:
+            samples.sort(key=lambda one: (one.key, one.number, one.offset))
+        except TypeError as error:
+            told = f"the keys of two records do not compare: {error}"
+            where = self._parts[samples[0].number].url
+            raise BadData(
+                where, 0, told, "Let the key function return the same type for every record."
+            ) from error
+        if not samples:
+            return []
+        chosen = [samples[len(samples) * i // self._count] for i in range(1, self._count)]
+        return [one for i, one in enumerate(chosen) if not i or one is not chosen[i - 1]]
+
+    def _parted(self, splitters: Sequence[Splitter]) -> list[Written]:
+        """Carry out stage 1."""
+        began = self._clock.now()
+        written = self._results(
+            self._executor.map_async(_parter(self._layout, splitters), list(enumerate(self._parts)))
+        )
+        records = sum(one.note for one in written)
+        self._noted(
+            "part",
+            len(self._parts),
+            began,
+            records,
+            bytes_out=sum(one.nbytes for one in written),
+            objects=sum(bool(one.key) for one in written),
+        )
+        return written
+
+    def _ordered(
+        self, written: Sequence[Written], ranges: int, *, overwrite: bool
+    ) -> list[tuple[str, int, int]]:
+        """Carry out stage 2."""
+        began = self._clock.now()
+        columns = exchange.columns(written)
+        columns += [[] for _ in range(ranges - len(columns))]
+        self._target.clear(overwrite=overwrite)
+        self._begun = True
+        finished = self._results(
+            self._executor.map_async(_sorter(self._layout, self._target), list(enumerate(columns)))
+        )
+        self._noted(
+            "sort",
+            len(columns),
+            began,
+            sum(count for _, _, count in finished),
+            bytes_out=sum(nbytes for _, nbytes, _ in finished),
+            objects=len(finished),
+        )
+        return finished
+
+    def _noted(self, name: str, tasks: int, began: float, records: int = 0, **more: int) -> None:
+        seconds = self._clock.now() - began
+        self._stages.append(Stage(name, tasks, seconds, pairs_in=records, pairs_out=records, **more))
+
+    def _results(self, job: Job[T]) -> list[T]:
+        """Return a job's results, or raise the failure that explains itself."""
+        try:
+            return job.results()
+        except JobFailed as failed:
+            for _, failure in sorted(failed.failures.items()):
+                if isinstance(failure, _EXPLAINED) and isinstance(failure, WrensError):
+                    raise failure from None
+                if isinstance(failure, MemoryError):
+                    failed.add_note(_TOO_LITTLE)
+                    break
+            raise
+        except BaseException:
+            job.cancel()
+            raise
 
 
-def _splitters(executor: Executor, layout: Layout, parts: Sequence[Partition], count: int) -> list[_Splitter]:
-    """Return the first records of all ranges but the first, from samples."""
-    if count == 1:
-        return []
-    each = -(-count * SAMPLES // len(parts))
-    found = executor.map_async(_sampler(layout, each), list(enumerate(parts))).results()
-    samples = sorted(
-        (one for some in found for one in some), key=lambda one: (one.key, one.number, one.offset)
-    )
-    if not samples:
-        return []
-    chosen = [samples[len(samples) * i // count] for i in range(1, count)]
-    return list(dict.fromkeys(chosen))
-
-
-def _sampler(layout: Layout, each: int) -> Callable[[tuple[int, Partition]], list[_Splitter]]:
+def _sampler(layout: Layout) -> Callable[[tuple[int, Partition, int]], list[Splitter]]:
     """Return the task that looks at a few records of a partition, the same ones each time."""
 
-    def sample(one: tuple[int, Partition]) -> list[_Splitter]:
-        number, part = one
-        begin, end = part.bounds()
-        found = []
-        for i in range(PLACES):
-            # A window in each quarter, wherever the record borders are.
-            at = begin + (end - begin) * (2 * i + 1) // (2 * PLACES)
-            some = replace(part, start=at, stop=min(end, at + WINDOW))
-            first, last = some.bounds()
-            if first >= last:
-                continue
-            records = layout.of([some.read()], some)
-            step = max(1, records.count * PLACES // each)
-            found += [
-                _Splitter(records.key(k), number, first + records.offset(k))
-                for k in range(0, records.count, step)
-            ]
-        return found
+    def sample(one: tuple[int, Partition, int]) -> list[Splitter]:
+        number, part, count = one
+        return [Splitter(key, number, offset) for key, offset in layout.sample(part, count)]
 
     return sample
 
 
-def _parter(layout: Layout, splitters: Sequence[_Splitter]) -> Callable[[tuple[int, Partition]], Written]:
-    """Return the task of stage 1: order a partition and write it with a part for each range."""
+def _parter(layout: Layout, splitters: Sequence[Splitter]) -> Callable[[tuple[int, Partition]], Written]:
+    """Return the task of stage 1: write a partition with a part for each range."""
 
     def part_one(one: tuple[int, Partition]) -> Written:
-        number, part = one
-        records = layout.of([part.read()], part)
-        base = part.bounds()[0]
-        order = records.order()
-        edges = [_place_of(records, order, splitter, number, base) for splitter in splitters]
-        edges = [0, *edges, records.count]
-        return exchange.write([records.take(order[a:b]) for a, b in pairwise(edges)], note=records.count)
+        return sparing(lambda: part_now(*one))
+
+    def part_now(number: int, part: Partition) -> Written:
+        records = layout.load(part)
+        places, ends = ordering.brought_together(records.ranges(splitters, number), len(splitters) + 1)
+        with lent(records.nbytes) as room:
+            return exchange.write(records.take(places, ends, room), note=records.count)
 
     return part_one
 
 
-def _place_of(records: Records, order: Any, splitter: _Splitter, number: int, base: int) -> int:
-    """Return how many of the ordered records come before a splitter."""
-    low, high = 0, records.count
-    while low < high:
-        middle = (low + high) // 2
-        i = int(order[middle])
-        mine = records.key(i)
-        if mine < splitter.key:
-            before = True
-        elif splitter.key < mine:
-            before = False
-        else:
-            before = (number, base + records.offset(i)) < (splitter.number, splitter.offset)
-        if before:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _sorter(layout: Layout, place: Place) -> Callable[[tuple[int, Sequence[Slice]]], tuple[str, int, int]]:
-    """Return the task of stage 2: bring a range together and write it."""
+def _sorter(layout: Layout, target: Target) -> Callable[[tuple[int, Sequence[Slice]]], tuple[str, int, int]]:
+    """Return the task of stage 2: bring a range together, order it and write it."""
 
     def sort_one(one: tuple[int, Sequence[Slice]]) -> tuple[str, int, int]:
-        number, slices = one
-        records = layout.of(list(exchange.read(slices)))
-        found = records.take(records.order())
+        return sparing(lambda: sort_now(*one))
+
+    def sort_now(number: int, slices: Sequence[Slice]) -> tuple[str, int, int]:
         name = f"part-{number:05}{layout.suffix}"
-        place.put(name, found)
-        return name, sum(len(buffer) for buffer in found), records.count
+        with lent(layout.room(sum(one.nbytes for one in slices))) as room:
+            records = layout.brought(exchange.read(slices), room)
+            with lent(records.nbytes) as more:
+                found = layout.written(records, records.order(), more)
+                target.put(name, found)
+                return name, sum(memoryview(buffer).nbytes for buffer in found), records.count
 
     return sort_one
-
-
-def _given(border: Any) -> str | bytes | int:
-    return border.width if isinstance(border, Fixed) else border.mark

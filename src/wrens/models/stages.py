@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from wrens.clock import SystemClock
 from wrens.core.executor import Executor
@@ -22,7 +22,7 @@ from wrens.core.job import Job
 from wrens.core.policy import whole
 from wrens.errors import BadOption, JobFailed, StoreError
 from wrens.models import exchange
-from wrens.models.exchange import Slice, Written
+from wrens.models.exchange import Exchange, Slice, Written
 from wrens.store.port import Store
 from wrens.wire import keys
 
@@ -70,6 +70,7 @@ class Ran:
         written: What the first stage wrote.
         shares: Bytes that each task of the second stage had to read.
         seconds: How long each stage took.
+        told: Which way the exchange was, and why.
     """
 
     job: Job[Any]
@@ -77,6 +78,18 @@ class Ran:
     written: list[Written]
     shares: list[int]
     seconds: tuple[float, float]
+    told: str
+
+
+class Writer(Protocol):
+    """The task of the first stage."""
+
+    fan: int
+    way: Exchange
+
+    def __call__(self, one: Any) -> list[Written]:
+        """Write what is made of an input."""
+        ...
 
 
 def budget_of(executor: Executor, memory_mb: int | None) -> int:
@@ -94,20 +107,21 @@ def budget_of(executor: Executor, memory_mb: int | None) -> int:
 
 
 def fan_of(inputs: Sequence[Any], reducers: int | None) -> int:
-    """Return how many parts each task of the first stage writes; a multiple of the reducers, when they are given."""
+    """Return how many parts each task of the first stage writes."""
     if reducers is not None:
         whole("reducers", reducers)
-        return reducers * -(-FAN // reducers)
+        return reducers
     return max(FAN, sum(getattr(one, "planned", 0) for one in inputs) // PART)
 
 
 def run(
     executor: Executor,
     inputs: Sequence[Any],
-    mapper: Callable[[Any], list[Written]],
+    mapper: Writer,
     reducer: Callable[[Sequence[Slice]], Any],
     reducers: int | None,
     check: Callable[[list[Written]], None] = lambda _: None,
+    way: Exchange | None = None,
 ) -> Ran:
     """Run both stages, and delete what was only between them.
 
@@ -118,6 +132,7 @@ def run(
         reducer: The task of the second; its results are parts (:mod:`wrens.models.results`).
         reducers: How many tasks the second stage has; ``None`` for as many as there is work for.
         check: Called between the stages with what was written; what it raises ends the work.
+        way: The way through the exchange; ``None`` chooses.
 
     Raises:
         JobFailed: if a task failed; the executor keeps no more than the jobs themselves.
@@ -126,30 +141,26 @@ def run(
     check_name(executor)
     clock = SystemClock()
     began = clock.now()
-    with _ended(executor.options(name=None, keep=False, fail_fast=True), "first") as (view, jobs):
+    planned = [getattr(one, "planned", None) for one in inputs]
+    nbytes = None if None in planned else sum(one for one in planned if one)
+    with (
+        exchange.crossing(way, executor, writers=len(inputs), readers=mapper.fan, nbytes=nbytes) as step,
+        _ended(executor.options(name=None, keep=False, fail_fast=True), "first") as (view, jobs),
+    ):
+        mapper.way = step.way
         jobs.append(mapping := view.map_async(mapper, inputs))
         written = [one for some in mapping.results() for one in some]
-        try:
-            check(written)
-            mapped = clock.now()
-            columns = exchange.columns(written) or [[]]
-            shares = _equal(columns, reducers) if reducers else shared_out(columns, executor.workers)
-            with _ended(executor.options(fail_fast=True), "second") as (view, later):
-                later.append(reducing := view.map_async(reducer, _ordered(shares, written)))
-                found = reducing.results()
-        finally:
-            exchange.forget(written)
+        mapped = clock.now()
+        columns = exchange.columns(written) or [[]]
+        shares = [[one] for one in columns] if reducers else shared_out(columns, executor.workers)
+        check(written)
+        delivered = step.delivered(written, [exchange.joined(one) for one in shares])
+        with _ended(executor.options(fail_fast=True), "second") as (view, later):
+            later.append(reducing := view.map_async(reducer, delivered))
+            found = reducing.results()
     _without(executor.store, keys.results(reducing.id), {part.key for part in found})
     sizes = [sum(one.nbytes for column in share for one in column) for share in shares]
-    return Ran(reducing, found, written, sizes, (mapped - began, clock.now() - mapped))
-
-
-def _ordered(shares: Iterable[list[list[Slice]]], written: Iterable[Written]) -> list[list[Slice]]:
-    """Return what each task reads, in the order of the inputs, on which the order of a key's values depends."""
-    order = {(one.store, one.key): i for i, one in enumerate(written)}
-    return [
-        sorted(exchange.joined(share), key=lambda one: order.get((one.store, one.key), 0)) for share in shares
-    ]
+    return Ran(reducing, found, written, sizes, (mapped - began, clock.now() - mapped), step.told)
 
 
 @contextmanager
@@ -192,13 +203,7 @@ def check_name(executor: Executor) -> None:
         )
 
 
-def _equal(columns: list[list[Slice]], count: int) -> list[list[list[Slice]]]:
-    """Return columns as so many shares with equally many columns."""
-    each = -(-len(columns) // count)
-    return [columns[each * i : each * (i + 1)] for i in range(count)]
-
-
-def shared_out(columns: list[list[Slice]], workers: int) -> list[list[list[Slice]]]:
+def shared_out(columns: Sequence[Sequence[Slice]], workers: int) -> list[list[Sequence[Slice]]]:
     """Return columns that lie side by side as shares of about the same size, one for each task.
 
     Args:
@@ -208,7 +213,7 @@ def shared_out(columns: list[list[Slice]], workers: int) -> list[list[list[Slice
     sizes = [sum(one.nbytes for one in column) for column in columns]
     whole_size = sum(sizes)
     count = max(-(-whole_size // PART), min(workers, -(-whole_size // LEAST)), 1)
-    shares: list[list[list[Slice]]] = []
+    shares: list[list[Sequence[Slice]]] = []
     held = 0
     for column, size in zip(columns, sizes, strict=True):
         # A share ends where the next column would bring it further from its part of the whole than it is now.

@@ -5,15 +5,16 @@ Decides how the bytes of a partition become columns.
 
 from __future__ import annotations
 
+import codecs
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from wrens.errors import BadData, MissingPackage
-from wrens.models.borders import RowGroups
 from wrens.models.hashing import mixed, numbers_of_records
+from wrens.models.reading import decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,37 +35,51 @@ def arrow() -> Any:
     return pa
 
 
-def of_lines(piece: memoryview, mark: bytes, url: str, begun: int) -> pa.RecordBatch:
+def of_lines(piece: memoryview, mark: str, encoding: str, url: str, begun: int) -> pa.RecordBatch:
     r"""Return the records of a piece as one column of text, without what ends them.
 
     Args:
         piece: Whole records.
         mark: What ends each of them.
+        encoding: How they are encoded.
         url: The object that the piece is from, for errors.
         begun: Where the piece begins in it.
 
     Raises:
-        BadData: if it is not UTF-8.
+        BadData: if they are encoded otherwise.
 
-    >>> of_lines(memoryview(b"one\ntwo\r\n"), b"\n", "example", 0).column("line").to_pylist()
+    >>> of_lines(memoryview(b"one\ntwo\r\n"), "\n", "utf-8", "example", 0).column("line").to_pylist()
     ['one', 'two']
     """
     pa = arrow()
     import pyarrow.compute as pc
 
-    try:
-        str(piece, "utf-8")
-    except UnicodeDecodeError as error:
-        told = f"{bytes(piece[error.start : error.start + 8])!r} is not utf-8: {error.reason}"
-        raise BadData(url, begun + error.start, told) from None
-    ended = bytes(piece[-len(mark) :]) == mark
-    body = piece[: len(piece) - len(mark)] if ended else piece
+    body = piece
+    if encoding != "utf-8" or (not begun and bytes(piece[:3]) == codecs.BOM_UTF8):
+        body = memoryview(decoded(piece, encoding, url, begun).encode())
+    if mark == "\n" and _holds(body, b"\r"):
+        body = memoryview(bytes(body).replace(b"\r\n", b"\n"))
+    ends = mark.encode()
+    if body[-len(ends) :] == ends:
+        body = body[: -len(ends)]
+    elif not len(body):
+        return pa.RecordBatch.from_arrays([pa.array([], pa.large_string())], names=["line"])
     offsets = pa.py_buffer(struct.pack("<qq", 0, len(body)))
-    whole = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(body))
-    column = pc.list_flatten(pc.split_pattern(whole, mark.decode()))
-    if mark == b"\n" and b"\r" in bytes(body):
-        column = pc.replace_substring_regex(column, "\\r$", "")
+    text = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(body))
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        decoded(piece, encoding, url, begun)  # tells where
+        raise
+    column = pc.list_flatten(pc.split_pattern(text, mark))
     return pa.RecordBatch.from_arrays([column], names=["line"])
+
+
+def _holds(data: memoryview, letter: bytes) -> bool:
+    """Tell whether a byte is in data, which are not copied."""
+    import numpy as np
+
+    return bool((np.frombuffer(data, np.uint8) == ord(letter)).any())
 
 
 def of_fixed(piece: memoryview, width: int) -> pa.RecordBatch:
@@ -79,42 +94,27 @@ def of_fixed(piece: memoryview, width: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([column], names=["record"])
 
 
-def _parquet(file: BinaryIO, url: str) -> Any:
-    arrow()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def gathered(data: Any, edges: Any, places: Any) -> memoryview:
+    """Return records at some places, one after the other.
 
-    try:
-        return pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        told = f"this is no Parquet file: {str(error).splitlines()[0]}"
-        raise BadData(
-            url, 0, told, "border='parquet' is for files that Parquet writers have completed."
-        ) from error
+    Args:
+        data: The bytes, as a NumPy array.
+        edges: Where each record begins in them, and where the last one ends.
+        places: The numbers of the records that are wanted.
 
-
-def row_groups(file: BinaryIO, size: int, url: str) -> Iterator[tuple[int, int, RowGroups]]:
-    """Yield ranges of a file's row groups that have about a size, each with the bytes that they lie in.
-
-    Raises:
-        BadData: if it is no Parquet file.
+    >>> import numpy as np
+    >>> bytes(gathered(np.frombuffer(b"bbba", np.uint8), np.array([0, 3, 4]), np.array([1, 0])))
+    b'abbb'
     """
-    directory = _parquet(file, url).metadata
-    first = rows = held = begin = at = 0
-    for i in range(directory.num_row_groups):
-        group = directory.row_group(i)
-        nbytes = sum(group.column(c).total_compressed_size for c in range(group.num_columns))
-        if held and held + nbytes > size:
-            yield begin, at, RowGroups(first, i, rows)
-            first, rows, held, begin = i, 0, 0, at
-        rows, held, at = rows + group.num_rows, held + nbytes, at + nbytes
-    yield begin, at, RowGroups(first, directory.num_row_groups, rows)
+    pa = arrow()
+    import pyarrow.compute as pc
 
-
-def of_parquet(file: BinaryIO, groups: Sequence[int], rows: int, url: str) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of some row groups as batches of at most ``rows``."""
-    if groups:
-        yield from _parquet(file, url).iter_batches(batch_size=rows, row_groups=list(groups))
+    # From the system's memory, which counts what is used: Arrow's own pool sets aside more.
+    pool = pa.system_memory_pool()
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(data)]
+    whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
+    found = pc.take(whole, pa.array(places), boundscheck=False, memory_pool=pool)
+    return memoryview(found.buffers()[2])
 
 
 def together(found: Sequence[pa.Table | pa.RecordBatch]) -> pa.Table:
@@ -269,6 +269,47 @@ def spread(table: pa.Table, by: Sequence[str], count: int) -> list[bytes | memor
     ]
 
 
+def order_of_rows(table: pa.Table, columns: Sequence[tuple[str, bool]]) -> Any:
+    """Return the places of rows in the order of columns; equal rows keep theirs, and nulls are last.
+
+    Args:
+        table: The rows.
+        columns: Names of columns, and whether each is in descending order.
+
+    >>> import pyarrow as pa
+    >>> order_of_rows(pa.table({"a": [2, None, 3]}), [("a", True)]).tolist()
+    [2, 0, 1]
+    """
+    arrow()
+    import numpy as np
+    import pyarrow.compute as pc
+
+    by = [(name, "descending" if reverse else "ascending") for name, reverse in columns]
+    return pc.sort_indices(table, sort_keys=by).to_numpy().astype(np.int64)  # nulls last by default
+
+
+def as_records(column: pa.ChunkedArray) -> tuple[Any, Any, Any]:
+    """Return a column as bytes: where each value begins and the last one ends, all of them, and which are null."""
+    pa = arrow()
+    import numpy as np
+    import pyarrow.compute as pc
+
+    nulls = pc.is_null(column).to_numpy()
+    kind = column.type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string(kind)):
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_temporal(kind)):
+            column = pa.chunked_array([[repr(value) for value in column.to_pylist()]], pa.large_string())
+        else:
+            whole = pa.chunked_array(column.chunks, kind).combine_chunks()
+            width = kind.bit_width // 8
+            data = np.frombuffer(whole.buffers()[1] or b"", np.uint8)
+            edges = (np.arange(len(whole) + 1) + whole.offset) * width
+            return edges, data, nulls
+    column = pc.fill_null(column.cast(pa.large_binary()), b"").combine_chunks()
+    edges = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
+    return edges, np.frombuffer(column.buffers()[2] or b"", np.uint8), nulls
+
+
 def unspread(data: memoryview) -> Iterator[pa.Table]:
     """Yield the tables of parts that lie side by side."""
     pa = arrow()
@@ -329,3 +370,36 @@ def _numbers_of(column: Any) -> Any:
         column = column.cast(pa.int64())
     values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
     return mixed(values.astype(np.int64).view(np.uint64))
+
+
+def counted(data: Any, edges: Any) -> tuple[Any, Any]:
+    """Return the different ones of texts that lie side by side, and how often each is there, as Arrow columns.
+
+    Args:
+        data: Their bytes, as a NumPy array.
+        edges: Where each begins, and where the last ends.
+    """
+    pa = arrow()
+    import pyarrow.compute as pc
+
+    found = pc.value_counts(binary(data, edges))
+    return found.field("values").cast(pa.binary()), found.field("counts")
+
+
+def binary(data: Any, edges: Any) -> Any:
+    """Return texts that lie side by side as an Arrow column, which uses that memory."""
+    pa = arrow()
+    import numpy as np
+
+    buffers = [
+        None,
+        pa.py_buffer(np.ascontiguousarray(edges, np.int64)),
+        pa.py_buffer(np.ascontiguousarray(data)),
+    ]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(edges) - 1, buffers)
+
+
+def table_of(**columns: Sequence[Any]) -> pa.Table:
+    """Return a table of columns, each of them one or more Arrow arrays of one type."""
+    pa = arrow()
+    return pa.table({name: pa.chunked_array(parts) for name, parts in columns.items()})

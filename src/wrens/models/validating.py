@@ -1,10 +1,10 @@
 """Whether data are sorted, and still the same data: the sort benchmark's checks.
 
-    valid = validate(ex, target, border=100, key=slice(0, 10))      order inside and across objects, count, checksum
-    same  = summed(ex, source, border=100)                          count and checksum of what was to be sorted
+    same  = summed(ex, source, border=100)                           count and checksum of what is to be sorted
+    valid = validate(ex, target, border=100, key=slice(0, 10), same_as=same)
 
-Decides nothing about how data were sorted, and takes no word of those who did it: only the manifest's list of objects
-is compared with what is there.
+Order inside the objects and from one to the next, their number and sizes against the manifest, count and checksum. Decides
+nothing about how data were sorted, and takes no word of those who did it.
 """
 
 from __future__ import annotations
@@ -14,62 +14,62 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from wrens.core.executor import Executor
-from wrens.errors import BadData, NoData, ObjectMissing
-from wrens.models import records as checks
-from wrens.models.borders import Fixed
-from wrens.models.layouts import Layout, Records
-from wrens.models.partition import SIZE, Partition, partition
-from wrens.models.sorting import MANIFEST, layout_of
+from wrens.core.job import Job
+from wrens.errors import BadData, JobFailed, NoData
+from wrens.models.layouts import Layout
+from wrens.models.partition import SIZE, Partition, partition_found
+from wrens.models.records import Summed
+from wrens.models.sorting import Key, fitted, layout_of
+from wrens.models.target import MANIFEST, target_of
 from wrens.store import data as places
-from wrens.store.data import Address, open_data
-
-
-@dataclass(frozen=True, slots=True)
-class Summed:
-    """What records are together.
-
-    Args:
-        records: How many.
-        checksum: A sum over them that does not depend on their order; below 2**64.
-    """
-
-    records: int
-    checksum: int
+from wrens.store.data import Address
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    records: int
-    checksum: int
+    sum: Summed
+    begun: int = 0
     first: Any = None
     last: Any = None
 
 
 def summed(
-    executor: Executor, source: Address | Iterable[Address], *, border: str | bytes | int = "lines"
+    executor: Executor,
+    source: Address | Iterable[Address],
+    *,
+    border: str | bytes | int | None = None,
+    key: Key = None,
 ) -> Summed:
     r"""Return how many records there are, and their checksum.
+
+    Args:
+        executor: Reads the objects.
+        source: What to look at; see :func:`wrens.partition`.
+        border: What a record is, as :func:`wrens.sort` is told.
+        key: Likewise; it changes nothing but what a record is.
 
     >>> import tempfile, wrens
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder, wrens.Executor("inline") as ex:
-    ...     _ = Path(folder, "a").write_text("b\na\n")
+    ...     _ = Path(folder, "a").write_text("b\na")
     ...     _ = Path(folder, "b").write_text("a\nb\n")
     ...     summed(ex, f"{folder}/a") == summed(ex, f"{folder}/b"), summed(ex, f"{folder}/a").records
     (True, 2)
     """
-    layout = layout_of(border, None)
-    found = executor.map_async(
-        _looker(layout, ordered=False), partition(source, size=SIZE, border=border)
-    ).results()
-    return Summed(sum(one.records for one in found), sum(one.checksum for one in found) % (1 << 64))
+    layout = layout_of(border, key)
+    parts = partition_found(places.find(source), SIZE, layout.border)
+    looking = executor.map_async(_looker(fitted(layout, parts), ordered=False), parts)
+    return sum((one.sum for one in _results(looking)), Summed(0, 0))
 
 
 def validate(
-    executor: Executor, target: Address, *, border: str | bytes | int = "lines", key: Any = None
+    executor: Executor,
+    target: Address,
+    *,
+    border: str | bytes | int | None = None,
+    key: Key = None,
+    same_as: Summed | None = None,
 ) -> Summed:
     """Check that the objects of a sort are complete and in order, and return what their records are together.
 
@@ -78,63 +78,81 @@ def validate(
         target: Where :func:`wrens.sort` has put them.
         border: What a record is, as the sort was told.
         key: By what records are compared, as it was told.
+        same_as: What :func:`summed` said of the source: then nothing is lost, doubled or changed.
 
     Raises:
         NoData: if there is no manifest there, so the sort did not end; or an object that it names is gone.
-        BadData: if records are not in order, or their number is not the manifest's; it says where.
+        BadData: if something is wrong; it says what and where.
     """
     layout = layout_of(border, key)
-    store, prefix = places.place_of(target)
-    prefix = prefix.rstrip("/")
-    try:
-        told = json.loads(bytes(open_data(store).get(f"{prefix}/{MANIFEST}")))
-    except ObjectMissing:
-        raise NoData(
-            str(target), f"there is no {MANIFEST}: the sort has not ended, or nothing was sorted here"
-        ) from None
-    names = [f"{str(target).rstrip('/')}/{one['name']}" for one in told["parts"] if one["bytes"]]
-    parts = partition(names, size=SIZE, border=border) if names else []
-    found = executor.map_async(_looker(layout, ordered=True), parts).results()
+    to = target_of(target)
+    told = json.loads(to.manifest())
+    parts = _listed(to.url, told["parts"], layout)
+    found = _results(executor.map_async(_looker(fitted(layout, parts), ordered=True), parts))
     before: tuple[Any, Partition] | None = None
     for part, one in zip(parts, found, strict=True):
-        if not one.records:
+        if not one.sum.records:
             continue
         if before is not None and one.first < before[0]:
-            raise BadData(
-                part.url, part.bounds()[0], f"this record is less than the last one of {before[1].url}"
-            )
+            raise BadData(part.url, one.begun, f"this record is less than the last one of {before[1].url}")
         before = (one.last, part)
-    records = sum(one.records for one in found)
-    if records != told["records"]:
+    whole = sum((one.sum for one in found), Summed(0, 0))
+    if whole.records != told["records"]:
+        wrong = f"there are {whole.records:,} records, and the manifest says {told['records']:,}"
+        raise BadData(f"{to.url}/{MANIFEST}", 0, wrong)
+    if same_as is not None and whole.records != same_as.records:
         raise BadData(
-            str(target), 0, f"there are {records:,} records, and the manifest says {told['records']:,}"
+            to.url, 0, f"there are {whole.records:,} records, and the source has {same_as.records:,}"
         )
-    return Summed(records, sum(one.checksum for one in found) % (1 << 64))
+    if same_as is not None and whole != same_as:
+        raise BadData(
+            to.url, 0, "the checksum is not that of the source: a record was changed, or lost and doubled"
+        )
+    return whole
+
+
+def _listed(url: str, told: list[dict[str, Any]], layout: Layout) -> list[Partition]:
+    """Return the objects of a manifest as partitions, in its order.
+
+    Raises:
+        NoData: if one of them is gone.
+        BadData: if one has another size, or there is one more.
+    """
+    there = {one.url.removeprefix(f"{url}/"): one for one in (places.find(url) if told else [])}
+    parts = []
+    for one in told:
+        found = there.pop(one["name"], None)
+        if found is None:
+            raise NoData(f"{url}/{one['name']}", f"there is no such object, and {MANIFEST} lists it")
+        if found.nbytes != one["bytes"]:
+            wrong = f"the object has {found.nbytes:,} bytes, and {MANIFEST} says {one['bytes']:,}"
+            raise BadData(found.url, min(found.nbytes, one["bytes"]), wrong)
+        if found.nbytes:
+            parts += partition_found([found], SIZE, layout.border)
+    for found in there.values():
+        raise BadData(found.url, 0, f"{MANIFEST} does not list this object")
+    return parts
+
+
+def _results(job: Job[_Seen]) -> list[_Seen]:
+    try:
+        return job.results()
+    except JobFailed as failed:
+        first = failed.failures[min(failed.failures)]
+        raise (first if isinstance(first, BadData) else failed) from None
 
 
 def _looker(layout: Layout, *, ordered: bool) -> Callable[[Partition], _Seen]:
     """Return the task that looks through a partition."""
 
     def look(part: Partition) -> _Seen:
-        data = part.read()
-        records = layout.of([data], part)
+        records = layout.load(part)
         if not records.count:
-            return _Seen(0, 0)
-        if ordered:
-            order = records.order()
-            wrong = np.flatnonzero(order != np.arange(records.count))
-            if len(wrong):
-                at = part.bounds()[0] + records.offset(int(wrong[0]))
-                raise BadData(part.url, at, "the records are not in order from here on")
-        return _Seen(
-            records.count, _checksum(layout, records, data), records.key(0), records.key(records.count - 1)
-        )
+            return _Seen(Summed(0, 0))
+        wrong = records.first_out_of_order() if ordered else None
+        if wrong is not None:
+            raise BadData(part.url, records.offset(wrong), "this record is less than the one before it")
+        seen = Summed(records.count, records.checksum())
+        return _Seen(seen, records.offset(0), records.key(0), records.key(records.count - 1))
 
     return look
-
-
-def _checksum(layout: Layout, records: Records, data: memoryview) -> int:
-    if isinstance(layout.border, Fixed):
-        return checks.checksum(np.frombuffer(data, np.uint8).reshape(-1, layout.border.width))
-    edges = np.array([records.offset(i) for i in range(records.count)] + [len(data)], np.int64)
-    return checks.checksum_of(np.frombuffer(data, np.uint8), edges)

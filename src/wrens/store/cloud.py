@@ -128,6 +128,8 @@ class CloudStore:
             self._put_large(key, buffers, mode, self._steps)
             return
         size = total(buffers)
+        if not self._repeats:
+            buffers = [b"".join(buffers)]  # memory would keep the caller's own, which may change
         small = len(buffers) < 2 or size < _JOIN
         self._count("put", key, size)
         try:

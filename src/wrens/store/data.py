@@ -9,24 +9,23 @@ nobody's business here.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from urllib.parse import unquote
 
-from wrens.errors import NoData, ObjectMissing
-from wrens.store import port
+from wrens.errors import BadOption, NoData, ObjectMissing, StoreDenied
+from wrens.store import globs, port
 from wrens.store.addresses import SCHEME, checked_path, path_of
+from wrens.store.failures import translate, wants_credentials
+from wrens.store.naming import check_key
 from wrens.store.opening import open_store
 from wrens.store.port import Store
 
 Address = str | os.PathLike[str]
-_MAGIC = re.compile(r"[*?[]")
-_HIDDEN = ("_", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,15 @@ def address_of(store: str, key: str) -> str:
     return f"{unquote(bare.removeprefix('file://').removeprefix('file:'))}/{key}"
 
 
+def is_near(store: str) -> bool:
+    """Tell whether a store is on this computer, where reading costs no round trip.
+
+    >>> is_near("file:///"), is_near("s3://lab")
+    (True, False)
+    """
+    return store.startswith(("file:", "memory:"))
+
+
 @lru_cache(maxsize=32)
 def open_data(url: str) -> Store:
     """Return the store that data is read from, the same one for the same URL; see :func:`place_of`.
@@ -76,12 +84,14 @@ def open_data(url: str) -> Store:
 def find(addresses: Address | Iterable[Address]) -> list[Object]:
     """Return the objects that addresses name, in the order of the addresses and below each in key order.
 
-    An address is that of one object, or of a directory (then all that is below it counts, without what has a
-    name that begins with ``_`` or ``.``, as usual with data), or a glob: ``*`` and ``?`` stay within one part of
-    a name, ``[...]`` is one of some letters, and ``**`` is any number of directories.
+    An address is that of one object; or of a directory, and then all that is below it counts; or a glob, in which
+    ``*`` and ``?`` stay within one part of a name, ``[...]`` is one of some letters, and ``**`` is any number of
+    directories. What is found in a directory or by a glob is without names that begin with ``_`` or ``.``, unless
+    the glob says so itself. An object that has just this name comes first, whatever letters are in it.
 
     Raises:
         NoData: if an address names nothing.
+        BadOption: if it is no address, or what it names cannot be a key of a store.
         BadStoreURL: if it can name nothing.
         StoreError: if the store cannot be asked.
 
@@ -92,20 +102,24 @@ def find(addresses: Address | Iterable[Address]) -> list[Object]:
     """
     if isinstance(addresses, str | os.PathLike):
         addresses = (addresses,)
-    return [found for address in addresses for found in _named(os.fspath(address))]
+    return [found for address in addresses for found in _named(address)]
 
 
-def _named(address: str) -> list[Object]:
+def _named(address: Address) -> list[Object]:
     url, pattern = place_of(address)
     found = list(_files(url, pattern) if url.startswith("file:") else _objects(url, pattern))
     if not found:
-        if _MAGIC.search(pattern):
-            told = "no object matches"
-        elif pattern.endswith("/") or _is_directory(url, pattern):
+        if globs.has_magic(pattern):
+            told = (
+                "no object matches ('*' stays within one part of a name, '**/' is any number of directories)"
+            )
+        elif url.startswith("file:") and not os.path.isdir(f"/{pattern}"):  # noqa: PTH112
+            told = "there is no such file or directory"
+        elif url.startswith("file:") or pattern.endswith("/") or not pattern:
             told = "nothing is in this directory, or only what has a name that begins with '_' or '.'"
         else:
             told = "there is no such object, and none below it"
-        raise NoData(address, told)
+        raise NoData(os.fspath(address), told)
     return found
 
 
@@ -117,7 +131,7 @@ def place_of(address: Address) -> tuple[str, str]:
     >>> place_of("memory://scratch/words/a.txt")
     ('memory://scratch?signed=no', 'words/a.txt')
     """
-    address = os.fspath(address)
+    address = _text(address)
     match = SCHEME.match(address)
     scheme = match.group(1).lower() if match else "file"
     if match is None or scheme == "file":
@@ -134,7 +148,14 @@ def place_of(address: Address) -> tuple[str, str]:
     url = f"{scheme}://{bucket}" if bucket else f"{scheme}:///"
     if scheme in {"s3", "gs", "az"}:
         return _reached(f"{url}?{query}&signed=no" if query else f"{url}?signed=no"), key
-    return f"{url}?signed=no" if scheme == "memory" else url, key
+    return f"{url}?signed=no", key
+
+
+def _text(address: Address) -> str:
+    found = os.fspath(address) if isinstance(address, str | os.PathLike) else None
+    if not isinstance(found, str):
+        raise BadOption(f"address {address!r}", "is no address of data", "Write a path or a URL.")
+    return found
 
 
 @lru_cache(maxsize=32)
@@ -144,89 +165,102 @@ def _reached(url: str) -> str:
     Raises:
         StoreError: if it does not.
     """
-    return open_store(url, create=False, check=True).url
+    try:
+        return open_store(url, create=False, check=True).url
+    except StoreDenied as error:
+        if wants_credentials(error.reason):
+            raise
+        # It answered. Of what may be read there, the whole bucket need not be a part.
+        return open_store(url, create=False).url
 
 
 def _files(url: str, pattern: str) -> Iterator[Object]:
     """Yield the files that a path names, through symbolic links, as the user's own programs would find them."""
     path = f"/{pattern}"
     if os.path.lexists(path.rstrip("/") or "/"):
-        yield from _below(url, path) if os.path.isdir(path) else _file(url, path)  # noqa: PTH112
-        return
-    for match in sorted(glob.iglob(path, recursive=True)):  # noqa: PTH207 - an absolute pattern
-        if not os.path.isdir(match):  # noqa: PTH112
-            yield from _file(url, match)
+        if os.path.isdir(path):  # noqa: PTH112
+            yield from _below(url, path.rstrip("/") + "/", ["**", "*"])
+        else:
+            yield _file(url, path)
+    elif globs.has_magic(pattern):
+        folder, parts = globs.parted(pattern)
+        yield from _below(url, f"/{folder}", parts)
 
 
-def _below(url: str, folder: str) -> Iterator[Object]:
-    found = []
-    for path, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(_HIDDEN)]
-        found += [os.path.join(path, name) for name in names if not name.startswith(_HIDDEN)]  # noqa: PTH118
+def _below(url: str, folder: str, pattern: Sequence[str]) -> Iterator[Object]:
+    found: list[str] = []
+
+    def look(parts: list[str], above: tuple[tuple[int, int], ...]) -> None:
+        at = folder + "".join(f"{part}/" for part in parts)
+        try:
+            here = os.stat(at)  # noqa: PTH116
+            if (here.st_dev, here.st_ino) in above:
+                return  # a link leads back to where we come from
+            with os.scandir(at) as entries:
+                for entry in entries:
+                    name = [*parts, entry.name]
+                    if entry.is_dir():
+                        if globs.leads_on(name, pattern):
+                            look(name, (*above, (here.st_dev, here.st_ino)))
+                    elif (entry.is_file() or entry.is_symlink()) and globs.matches(name, pattern):
+                        found.append(folder + "/".join(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise translate(error, "list", at.lstrip("/"), url) from error
+
+    look([], ())
     for path in sorted(found):
-        yield from _file(url, path)
+        yield _file(url, path)
 
 
-def _file(url: str, path: str) -> Iterator[Object]:
+def _file(url: str, path: str) -> Object:
     try:
-        yield Object(url, path.lstrip("/"), Path(path).stat().st_size)
+        status = os.stat(path)  # noqa: PTH116
     except OSError as error:
         raise NoData(path, f"it cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise NoData(path, "this is neither a file nor a directory")
+    return Object(url, check_key(path.lstrip("/")), status.st_size)
 
 
 def _objects(url: str, pattern: str) -> Iterator[Object]:
     """Yield the objects of a bucket that a key names: one, all below a prefix, or all that match a glob."""
-    store = open_data(url)
-    magic = _MAGIC.search(pattern)
+    store, denied = open_data(url), None
     if pattern and not pattern.endswith("/"):
         try:
             yield Object(url, pattern, port.size(store, pattern))
         except ObjectMissing:
             pass
+        except StoreDenied as error:
+            denied = error  # of what is not there this is said too, where one may not list
         else:
             return
-    if magic:
-        prefix = pattern[: pattern.rfind("/", 0, magic.start()) + 1]
-        wanted = re.compile(_as_regex(pattern))
-        yield from (Object(url, k, n) for k, n in port.sizes(store, prefix) if wanted.fullmatch(k))
-        return
-    prefix = f"{pattern.rstrip('/')}/" if pattern else ""
-    for key, nbytes in port.sizes(store, prefix):
-        parts = key[len(prefix) :].split("/")
-        if not any(part.startswith(_HIDDEN) for part in parts):
-            yield Object(url, key, nbytes)
+    if globs.has_magic(pattern):
+        prefix, parts = globs.parted(pattern)
+    else:
+        prefix, parts = f"{pattern.rstrip('/')}/" if pattern else "", ["**", "*"]
+    try:
+        for key, nbytes in _without_markers(port.sizes(store, prefix)):
+            if key.startswith(prefix) and globs.matches(key[len(prefix) :].split("/"), parts):
+                denied = None
+                yield Object(url, key, nbytes)
+    except StoreDenied as error:
+        raise denied or error from None
+    if denied is not None:
+        raise denied
 
 
-def _as_regex(pattern: str) -> str:
-    r"""Return a glob as a regular expression over whole keys.
+def _without_markers(listed: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Leave out the empty objects that consoles make so that a bucket seems to have directories.
 
-    >>> _as_regex("a/*.txt"), bool(re.fullmatch(_as_regex("a/**/*.txt"), "a/b/c/d.txt"))
-    ('a/[^/]*\\.txt', True)
+    >>> list(_without_markers([("logs", 0), ("logs/a.txt", 3), ("logs/empty", 0)]))
+    [('logs/a.txt', 3), ('logs/empty', 0)]
     """
-    out, i = [], 0
-    while i < len(pattern):
-        if pattern.startswith("**/", i):
-            out.append("(?:[^/]+/)*")
-            i += 3
-            continue
-        letter = pattern[i]
-        end = pattern.find("]", i + 2) if letter == "[" else -1
-        if pattern.startswith("**", i):
-            out.append(".*")
-            i += 1
-        elif letter == "*":
-            out.append("[^/]*")
-        elif letter == "?":
-            out.append("[^/]")
-        elif end > 0:
-            chosen = pattern[i + 1 : end].replace("\\", r"\\")
-            out.append(f"[^{chosen[1:]}]" if chosen[0] == "!" else f"[{chosen}]")
-            i = end
-        else:
-            out.append(re.escape(letter))
-        i += 1
-    return "".join(out)
-
-
-def _is_directory(url: str, pattern: str) -> bool:
-    return url.startswith("file:") and os.path.isdir(f"/{pattern}")  # noqa: PTH112
+    before = None
+    for one in listed:
+        if before and (before[1] or not one[0].startswith(f"{before[0]}/")):
+            yield before
+        before = one
+    if before:
+        yield before

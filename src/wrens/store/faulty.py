@@ -13,7 +13,7 @@ from typing import Literal
 
 from wrens.clock import Clock, SystemClock
 from wrens.errors import StoreDenied, StoreError, StoreFull, StoreUnavailable
-from wrens.store.port import Buffer, Mode, Store
+from wrens.store.port import Buffer, Mode, Store, size, sizes
 
 Action = Literal["put", "get", "list", "delete"]
 Kind = Literal["error", "delay", "lost_reply", "torn", "full", "denied"]
@@ -103,6 +103,22 @@ class FaultyStore:
         found = self._inner.get(key, start=start, length=length)
         self._after(kind, "get", key)
         return found
+
+    def size(self, key: str) -> int:
+        """Return how many bytes an object has, or fail as the script says of a get."""
+        kind = self._before("get", key)
+        found = size(self._inner, key)
+        self._after(kind, "get", key)
+        return found
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield keys with sizes, or fail as the script says of a list."""
+        kind = self._before("list", prefix, torn_later=True)
+        for one in sizes(self._inner, prefix):
+            yield one
+            if kind == "torn":
+                break
+        self._after(kind, "list", prefix)
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield keys, or fail as the script says: a torn listing breaks after its first key."""

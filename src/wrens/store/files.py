@@ -6,6 +6,7 @@ and no store.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import sys
@@ -47,6 +48,7 @@ def read(path: str, start: int, length: int | None, *, maps: bool = True) -> mem
 
     Raises:
         OSError: if the file cannot be opened or read.
+        MemoryError: if there is no room in memory to map it.
     """
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -59,6 +61,10 @@ def read(path: str, start: int, length: int | None, *, maps: bool = True) -> mem
         size = os.fstat(fd).st_size - start
         wanted = size if length is None else min(size, length)
         return _long(fd, start, wanted) if maps else _copied(fd, start, wanted)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:  # of a map; it says nothing about the file
+            raise MemoryError(f"no memory to map {path}") from None
+        raise
     finally:
         os.close(fd)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from wrens.store.port import Buffer, Mode, Store, is_signed
+from wrens.store.port import Buffer, Mode, Store, is_signed, size, sizes
 
 _PAGE = 1000
 """Keys that one listing or deletion request holds."""
@@ -77,8 +77,8 @@ class MeteredStore:
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
         """Store an object, and count one request and its bytes."""
         parts = (data,) if isinstance(data, (bytes, bytearray, memoryview)) else data
-        size = sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
-        self._add(0, 4, size)
+        nbytes = sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
+        self._add(0, 4, nbytes)
         self._inner.put(key, data, mode=mode)
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> memoryview:
@@ -90,6 +90,19 @@ class MeteredStore:
             raise
         self._add(1, 5, found.nbytes)
         return found
+
+    def size(self, key: str) -> int:
+        """Return how many bytes an object has, and count one request."""
+        self._add(1, 5, 0)
+        return size(self._inner, key)
+
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield keys with sizes, and count one request for each page of 1000 that was begun."""
+        self._add(2, 5, 0)
+        for n, one in enumerate(sizes(self._inner, prefix)):
+            if n and n % _PAGE == 0:
+                self._add(2, 5, 0)
+            yield one
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield keys, and count one request for each page of 1000 that was begun."""
@@ -106,10 +119,10 @@ class MeteredStore:
             self._add(3, 4, 0)
         self._inner.delete(keys)
 
-    def _add(self, verb: int, direction: int, size: int) -> None:
+    def _add(self, verb: int, direction: int, nbytes: int) -> None:
         with self._lock:
             self._counts[verb] += 1
-            self._counts[direction] += size
+            self._counts[direction] += nbytes
 
     def __repr__(self) -> str:
         return f"MeteredStore({self._inner!r})"

@@ -33,7 +33,9 @@ class Store(Protocol):
     * **Listing is in key order**, strictly after ``after``, and sees only whole objects.
 
     A store of a registered scheme may have an attribute ``trusted``: true says that nobody but the user can
-    write there, so that it need not be signed (:mod:`wrens.store.signed`).
+    write there, so that it need not be signed (:mod:`wrens.store.signed`). A store may have the methods that
+    :func:`sizes` and :func:`size` ask for: ``sizes(prefix)`` in the order of ``list``, and ``size(key)``, which raises
+    ``ObjectMissing``.
 
     Not promised: clocks that agree, or that ``delete`` frees space at once. All methods may be called from
     several threads at a time.

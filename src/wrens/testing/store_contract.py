@@ -22,6 +22,7 @@ from threading import Barrier, Event
 from typing import TypeVar
 
 from wrens.errors import AlreadyExists, BadOption, ObjectMissing
+from wrens.store import port
 from wrens.store.port import Buffer, Store
 
 T = TypeVar("T")
@@ -305,6 +306,24 @@ class StoreContract:
 
         assert all(together(4, work))
         assert list(store.list("")) == kept
+
+    # --- how large objects are ---------------------------------------------------------------------------
+
+    def test_sizes_are_told_in_key_order(self) -> None:
+        store = self.make_store()
+        found = {"a/1": 5, "a/b/2": 0, "a/b-3": 70_000, "b": 1, "a b/ü": 2}
+        for key, nbytes in found.items():
+            store.put(key, bytes(nbytes))
+        assert list(port.sizes(store, "")) == sorted(found.items())
+        assert list(port.sizes(store, "a/")) == [("a/1", 5), ("a/b-3", 70_000), ("a/b/2", 0)]
+        assert list(port.sizes(store, "c/")) == []
+        for key, nbytes in found.items():
+            assert port.size(store, key) == nbytes
+        store.put("b", bytes(9), mode="replace")
+        assert port.size(store, "b") == 9
+        for key in ("missing", "a", "a/b", "a/1/x"):
+            with raises(ObjectMissing):
+                port.size(store, key)
 
     # --- deleting ----------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from wrens.errors import ServiceError
 
 POLICY = "wrens-worker"
 """The name of the policy inside the role."""
+DATA_POLICY = "wrens-data"
+"""The name of the one beside it, when tasks read data that lie beside the store."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Found:
     tags: Mapping[str, str] = field(default_factory=dict)
     concurrency: int | None = None
     retries: Mapping[str, Any] | None = None
+    data_policy: permissions.Policy | None = None
 
 
 def locate(aws: Aws, function: str, store: str | None = None) -> Place:
@@ -60,9 +63,7 @@ def look(aws: Aws, place: Place) -> Found:
         ServiceError: if something may not be read.
     """
     role = _or_none(lambda: aws.call("iam", "GetRole", RoleName=place.role)["Role"])
-    policy = role and _or_none(
-        lambda: aws.call("iam", "GetRolePolicy", RoleName=place.role, PolicyName=POLICY)["PolicyDocument"]
-    )
+    policy, data_policy = (role and _policy(aws, place, name) for name in (POLICY, DATA_POLICY))
     log_group = _log_group(aws, place)
     function = _or_none(lambda: aws.call("lambda", "GetFunction", FunctionName=place.function))
     concurrency, retries = None, None
@@ -82,7 +83,16 @@ def look(aws: Aws, place: Place) -> Found:
         tags=(function or {}).get("Tags", {}),
         concurrency=concurrency,
         retries=retries,
+        data_policy=data_policy,
     )
+
+
+def _policy(aws: Aws, place: Place, name: str) -> permissions.Policy | None:
+    named = {"RoleName": place.role, "PolicyName": name}
+    found: permissions.Policy | None = _or_none(
+        lambda: aws.call("iam", "GetRolePolicy", **named)["PolicyDocument"]
+    )
+    return found
 
 
 def bucket_region(aws: Aws, bucket: str) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrens.backends.aws_lambda import permissions
-from wrens.backends.aws_lambda.deployed import POLICY, Found, document, lacks_tag, role_tags
+from wrens.backends.aws_lambda.deployed import DATA_POLICY, POLICY, Found, document, lacks_tag, role_tags
 from wrens.backends.aws_lambda.naming import HANDLER, KEY_VARIABLE, Place, is_ours
 from wrens.backends.aws_lambda.packaging import Package
 from wrens.backends.aws_lambda.steps import Step
@@ -48,6 +48,7 @@ class Wish:
         memory_mb, timeout_s, ephemeral_mb: Of each worker.
         concurrency: How many workers at most; 0 for no limit of its own.
         signing_key: What payloads are signed with.
+        reads: Addresses of data beside the store that tasks read.
     """
 
     place: Place
@@ -62,6 +63,7 @@ class Wish:
     ephemeral_mb: int | None = None
     concurrency: int | None = None
     signing_key: str | None = field(default=None, repr=False)
+    reads: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, value, (least, most) in (
@@ -98,6 +100,7 @@ def plan(wish: Wish, found: Found) -> tuple[Step, ...]:
     return (
         *_bucket_steps(wish, found),
         *_role_steps(wish, found),
+        *_data_steps(wish, found),
         *_log_steps(wish, found),
         *_function_steps(wish, found),
         *_limit_steps(wish, found),
@@ -177,6 +180,21 @@ def _role_steps(wish: Wish, found: Found) -> list[Step]:
             )
         )
     return steps
+
+
+def _data_steps(wish: Wish, found: Found) -> list[Step]:
+    """Return what lets the role read data beside the store; what is not said stays as it is."""
+    named = {"RoleName": wish.place.role, "PolicyName": DATA_POLICY}
+    if wish.reads is None:
+        return []
+    if not wish.reads:
+        told = f"let role {wish.place.role} read nothing beside {wish.place.store}"
+        return [Step(told, "iam", "DeleteRolePolicy", named)] if found.data_policy is not None else []
+    policy = permissions.document(permissions.data(wish.place, wish.reads))
+    if document(found.data_policy) == policy:
+        return []
+    told = f"let role {wish.place.role} read {', '.join(wish.reads)}"
+    return [Step(told, "iam", "PutRolePolicy", named | {"PolicyDocument": json.dumps(policy)})]
 
 
 def _log_steps(wish: Wish, found: Found) -> list[Step]:

@@ -1,6 +1,6 @@
 """Who may do what on AWS, as data.
 
-Three policies: of the workers' role, of who runs jobs, and of who deploys. Decides each line of them and why it
+Three policies: of the workers' role, of who runs jobs, and of who deploys; and a fourth for data beside the store. Decides each line of them and why it
 is there; makes no request. ``wrens deploy aws --print-policies`` prints them, and docs/explain/aws-permissions.md
 explains them with the very sentences that stand here.
 """
@@ -8,10 +8,11 @@ explains them with the very sentences that stand here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from wrens.backends.aws_lambda.naming import OURS, Place
+from wrens.backends.aws_lambda.naming import OURS, Place, address_of
+from wrens.errors import BadOption
 
 Policy = dict[str, Any]
 
@@ -116,6 +117,38 @@ def _worker_beside_it(place: Place) -> tuple[Statement, ...]:
             "no narrower resource for it, and it changes nothing.",
         ),
     )
+
+
+def data(place: Place, reads: Sequence[str]) -> tuple[Statement, ...]:
+    """Return what reading data beside the store takes: for the workers' role, and for whoever plans partitions.
+
+    Args:
+        place: Of the function; only its partition of AWS matters.
+        reads: Addresses on S3, each a bucket, or an object or prefix in one.
+
+    Raises:
+        BadOption: if an address is none on S3.
+
+    >>> for statement in data(Place("r", "1", "f", "b", "p"), ["s3://lab/logs"]):
+    ...     print(statement.sid, statement.resources)
+    ReadData1 ('arn:aws:s3:::lab/logs', 'arn:aws:s3:::lab/logs/*')
+    ListData1 ('arn:aws:s3:::lab',)
+    """
+    found: list[Statement] = []
+    for n, read in enumerate(reads, 1):
+        if not read.startswith("s3://"):
+            raise BadOption(f"--read {read}", "is no address on S3", "Write s3://bucket/prefix, or none.")
+        address = address_of(read)
+        there = replace(place, bucket=address.bucket, prefix=address.prefix)
+        itself = (there.objects("").rstrip("/"),) if address.prefix else ()
+        why = "Tasks read data that lie beside the store."
+        found.append(Statement(f"ReadData{n}", ("s3:GetObject",), (*itself, there.objects()), why))
+        condition = (
+            {"StringLike": {"s3:prefix": [address.prefix, there.key("*")]}} if address.prefix else None
+        )
+        why = "Whoever plans partitions lists them; to whoever may not list, S3 says 'access denied' of what is missing."
+        found.append(Statement(f"ListData{n}", ("s3:ListBucket",), (there.bucket_arn,), why, condition))
+    return tuple(found)
 
 
 def user(place: Place) -> tuple[Statement, ...]:

@@ -1,0 +1,44 @@
+"""What the benchmarks of large data read: text whose words are distributed as in language, and records to sort.
+
+Made once, below the directory for temporary files, and read by every system alike. What the data look like is decided in
+:mod:`wrens.programs.inputs`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+FILES = 16
+
+
+def text(megabytes: int) -> Path:
+    """Return a directory with ``FILES`` files of text, in all about so many megabytes (10**6 bytes)."""
+    from wrens.programs import inputs
+
+    return _made(f"words-{megabytes}", inputs.text, megabytes)
+
+
+def records(megabytes: int) -> Path:
+    """Return a directory with ``FILES`` files of lines of 100 bytes, of which the first ten are a random key."""
+    from wrens.programs import inputs
+
+    return _made(f"records-{megabytes}", inputs.lines_to_sort, megabytes)
+
+
+def size_of(folder: Path) -> int:
+    """Return how many bytes the files have together."""
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _made(name: str, part: Any, megabytes: int) -> Path:
+    folder = Path(tempfile.gettempdir()) / "wrens-bench" / name
+    if not folder.exists():
+        draft = folder.with_name(f".{name}")
+        draft.mkdir(parents=True, exist_ok=True)
+        for number in range(FILES):
+            with (draft / f"part-{number:02}.txt").open("wb") as file:
+                file.writelines(part(number, megabytes * 10**6 // FILES))
+        draft.rename(folder)
+    return folder

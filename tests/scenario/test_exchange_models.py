@@ -1,0 +1,101 @@
+"""MapReduce and grouping give the same results whichever way the data go between their stages."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as client
+from emulators import redis
+
+import wrens
+from wrens.errors import Cancelled, ExchangeLost, JobFailed
+
+TEXTS = [" ".join(f"w{(i * k) % 97}" for k in range(200)) for i in range(12)]
+
+
+def words(text: str) -> list[tuple[str, int]]:
+    return [(word, 1) for word in text.split()]
+
+
+def counted(executor: wrens.Executor, way: Any, **more: Any) -> tuple[list[tuple[Any, Any]], str]:
+    found = wrens.map_reduce(
+        executor, TEXTS, words, lambda _, ones: sum(ones), reducers=9, exchange=way, **more
+    )
+    return list(found), found.exchange
+
+
+def test_the_results_are_the_same(tmp_path: Path, shard: str) -> None:
+    with wrens.Executor("inline", store=f"file://{tmp_path}") as ex:
+        expected, told = counted(ex, None)
+        assert told.startswith("packed: 12 × 9 parts")
+        for way, begins in (
+            (wrens.Packed(), "packed: "),
+            (wrens.TwoLevel(), "two-level: "),
+            (wrens.Redis(shard), "redis: "),
+        ):
+            found, told = counted(ex, way)
+            assert found == expected
+            assert told.startswith(begins)
+    assert dict(expected)["w0"] == sum(text.split().count("w0") for text in TEXTS)
+    assert client.Redis.from_url(shard).dbsize() == 0
+
+
+def test_what_is_written_in_pieces_goes_each_way(tmp_path: Path, shard: str) -> None:
+    rows = [[(i, str(k) * 100) for k in range(3000)] for i in range(3)]
+    with wrens.Executor("inline", store=f"file://{tmp_path}") as ex:
+        found = [
+            wrens.map_reduce(ex, rows, lambda row: row, memory_mb=1, exchange=way).collect()
+            for way in (None, wrens.TwoLevel(), wrens.Redis(shard))
+        ]
+    assert found[0] == found[1] == found[2] == {i: [str(k) * 100 for k in range(3000)] for i in range(3)}
+
+
+def test_groups_are_the_same(tmp_path: Path, shard: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    tables = [pa.table({"k": [f"k{(i * k) % 31}" for k in range(100)], "x": range(100)}) for i in range(7)]
+    with wrens.Executor("inline", store=f"file://{tmp_path}") as ex:
+        found = [
+            wrens.group_by(
+                ex, tables, "k", {"n": ("x", "sum")}, prepare=lambda one: one, reducers=5, exchange=way
+            )
+            for way in (None, wrens.TwoLevel(), wrens.Redis(shard))
+        ]
+        sorted_ = [one.table().sort_by("k") for one in found]
+    assert sorted_[0].equals(sorted_[1])
+    assert sorted_[0].equals(sorted_[2])
+    assert found[2].exchange.startswith("redis: ")
+
+
+@pytest.mark.parametrize("when", [3, 9, 14, 20])
+def test_a_shard_that_is_killed_gives_the_right_result_or_a_named_error(
+    tmp_path: Path, shard: str, when: int
+) -> None:
+    calls = []
+    with redis(tmp_path) as server, wrens.Executor("inline", store=f"file://{tmp_path}/store") as ex:
+
+        def reduce(_: str, ones: list[int]) -> int:
+            calls.append(1)
+            if len(calls) == 4 * (when - 11):
+                os.kill(server.pid, signal.SIGKILL)
+            return sum(ones)
+
+        def mapped(text: str) -> list[tuple[str, int]]:
+            if TEXTS.index(text) == when:
+                os.kill(server.pid, signal.SIGKILL)
+            return words(text)
+
+        way = wrens.Redis([shard, f"redis://127.0.0.1:{server.port}"])
+        try:
+            found = wrens.map_reduce(ex, TEXTS, mapped, reduce, reducers=9, exchange=way).collect()
+        except JobFailed as error:
+            seen = {type(one) for one in error.exceptions}
+            assert ExchangeLost in seen
+            assert seen <= {ExchangeLost, Cancelled}  # the first failure ends the others
+        else:
+            assert found == {word: sum(text.split().count(word) for text in TEXTS) for word in found}
+            assert len(found) == len({word for text in TEXTS for word in text.split()})
+    client.Redis.from_url(shard).flushdb()
