@@ -106,7 +106,7 @@ def test_little_memory_changes_nothing_and_not_the_order_either(
 
     whole = list(grouping.in_memory(parts(1 << 40), combine))
     assert list(grouping.in_memory(parts(budget), combine)) == whole
-    assert list(grouping.by_ranges(parts(budget), combine, ranges)) == whole
+    assert list(grouping.by_ranges(lambda: parts(budget), combine, ranges)) == whole
     assert len(dict(whole)) == len(whole) == len({key for key, _ in pairs})
 
 

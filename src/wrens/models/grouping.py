@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from operator import itemgetter
@@ -31,12 +32,12 @@ Pair = tuple[Hashable, Any]
 Combine = Callable[[Any, Any], Any]
 Numbered = tuple[int, Hashable, Any]
 """A key's number, the key, and a list of values or the one that they were combined to."""
-TAKEN = 4096
+TAKEN = 1024
 """Pairs that are taken at most between two looks at how much memory they need."""
 FASTER = 4
 """How many times as many pairs as before are taken when there is room."""
 LOOKED_AT = 8
-"""Pairs that stand for those that were taken."""
+"""How many pairs stand for many."""
 ENTRY = 200
 """Bytes that a key needs beside itself: in the table, with its number, and in the order."""
 PAIRS, CHUNK = 4096, 2**20
@@ -45,7 +46,8 @@ TOP = 1 << 64
 """Above every number."""
 _HEAD = struct.Struct("<QQQ")
 """How long a chunk is behind this, and its first and last number."""
-_TUPLES = frozenset({tuple})
+HEAD = _HEAD.size
+"""Bytes that every chunk begins with."""
 _MISSING = object()
 
 
@@ -61,9 +63,8 @@ class Table:
         nbytes: About how much memory they need.
 
     >>> table = Table(lambda a, b: a + b)
-    >>> table.add([("a", 1), ("b", 1), ("a", 1)])
-    >>> table.pairs, table.taken
-    ({'a': 2, 'b': 1}, 3)
+    >>> table.take(iter([("a", 1), ("b", 1), ("a", 1)]), 10), table.pairs, table.taken
+    (False, {'a': 2, 'b': 1}, 3)
     """
 
     def __init__(self, combine: Combine | None) -> None:
@@ -71,60 +72,70 @@ class Table:
         self.pairs: dict[Any, Any] = {}
         self.taken = 0
         self.nbytes = 0
+        self._looked_at: deque[int] = deque(maxlen=LOOKED_AT)
 
-    def add(self, some: list[Pair]) -> None:
-        """Take pairs.
+    def take(self, pairs: Iterator[Pair], most: int) -> bool:
+        """Take pairs, and tell whether there may be more.
+
+        Args:
+            pairs: Where to take them from.
+            most: How many at most. The first of them stands for all, when it is estimated what they need.
 
         Raises:
             BadPair: if one is no pair, or its key cannot be one.
             Exception: what ``combine`` raises, with a note that names the key.
         """
-        if not _TUPLES.issuperset(map(type, some)):
-            check(some)
-        keys = len(self.pairs)
-        try:
-            self._add(some)
-        except (TypeError, ValueError):
-            check(some)
-            raise
-        self.taken += len(some)
-        self._weigh(some, len(self.pairs) - keys)
+        first: Any = next(pairs, _MISSING)
+        if first is _MISSING:
+            return False
+        check(first)
+        number_of(first[0])  # so that what cannot be a key is found early
+        keys, taken = len(self.pairs), self.taken
+        self._add((first,))
+        self._add(islice(pairs, most - 1))
+        self._weigh(first, self.taken - taken, len(self.pairs) - keys)
+        return self.taken - taken == most
 
-    def _add(self, some: list[Pair]) -> None:
-        table, combine = self.pairs, self.combine
+    def _add(self, pairs: Iterable[Pair]) -> None:
+        table, combine, taken, pair = self.pairs, self.combine, 0, None
         get = table.get
-        if combine is None:
-            for key, value in some:
-                values = get(key)
-                if values is None:
-                    table[key] = [value]
-                else:
-                    values.append(value)
-            return
-        for key, value in some:
-            old = get(key, _MISSING)
-            if old is _MISSING:
-                table[key] = value
-                continue
-            try:
-                table[key] = combine(old, value)
-            except Exception as error:
-                error.add_note(f"raised by combine, for the key {shown(key)}")
-                raise
+        try:
+            if combine is None:
+                for pair in pairs:
+                    key, value = pair
+                    taken += 1
+                    values = get(key)
+                    if values is None:
+                        table[key] = [value]
+                    else:
+                        values.append(value)
+            else:
+                for pair in pairs:
+                    key, value = pair
+                    taken += 1
+                    old = get(key, _MISSING)
+                    if old is _MISSING:
+                        table[key] = value
+                        continue
+                    try:
+                        table[key] = combine(old, value)
+                    except Exception as error:
+                        error.add_note(f"raised by combine, for the key {shown(key)}")
+                        raise
+        except (TypeError, ValueError):
+            if pair is not None:
+                check(pair)
+            raise
+        self.taken += taken
 
-    def _weigh(self, some: list[Pair], new: int) -> None:
-        """Estimate what is held, from a few pairs; this also finds keys early that cannot be any."""
-        looked_at = some[:: max(1, len(some) // LOOKED_AT)]
-        keys = values = 0
-        for key, value in looked_at:
-            number_of(key)
-            keys += footprint(key)
-            values += footprint(value if self.combine is None else self.pairs[key])
-        each = keys // len(looked_at) + ENTRY
+    def _weigh(self, pair: Pair, taken: int, new: int) -> None:
+        """Estimate what is held, from one of the pairs that were taken last."""
+        key, value = pair
         if self.combine is None:
-            self.nbytes += new * each + len(some) * (8 + values // len(looked_at))
-        else:
-            self.nbytes = len(self.pairs) * (each + values // len(looked_at))
+            self.nbytes += new * (footprint(key) + ENTRY) + taken * (8 + footprint(value))
+            return
+        self._looked_at.append(footprint(key) + ENTRY + footprint(self.pairs[key]))
+        self.nbytes = len(self.pairs) * (sum(self._looked_at) // len(self._looked_at))
 
     def most_common(self) -> tuple[Hashable, int]:
         """Return the key with the most values, and how many these are; of combined values nothing is known."""
@@ -141,23 +152,19 @@ class Table:
         return found
 
 
-def check(pairs: Iterable[Any]) -> None:
-    """Find what cannot be grouped by key.
+def check(pair: Any) -> None:
+    """Refuse what cannot be grouped by key.
 
     Raises:
-        BadPair: at the first that is no pair, or has a key that cannot be hashed.
+        BadPair: if it is no pair, or has a key that cannot be hashed.
     """
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise BadPair(
-                shown(pair), "is no pair", "map returns or yields tuples of two, a key and a value."
-            )
-        try:
-            hash(pair[0])
-        except TypeError as error:
-            raise BadPair(
-                shown(pair), f"has a key that cannot be one: {error}", "Use a tuple instead of a list."
-            ) from None
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise BadPair(shown(pair), "is no pair", "map returns or yields tuples of two, a key and a value.")
+    try:
+        hash(pair[0])
+    except TypeError as error:
+        told = f"has a key that cannot be one: {error}"
+        raise BadPair(shown(pair), told, "Use a tuple instead of a list.") from None
 
 
 def pairs_in(returned: Any) -> Iterator[Pair]:
@@ -186,17 +193,16 @@ def tables(pairs: Iterator[Pair], combine: Combine | None, budget: int) -> Itera
     >>> [one.taken for one in tables(iter([(i, "x" * 1000) for i in range(100)]), None, 50_000)]
     [40, 40, 20]
     """
-    table, step = Table(combine), 1
-    while some := list(islice(pairs, step)):
-        before = table.nbytes
-        table.add(some)
-        if table.nbytes >= budget:
+    table, step, more = Table(combine), 1, True
+    while more:
+        before, taken = table.nbytes, table.taken
+        more = table.take(pairs, step)
+        if table.nbytes >= budget and more:
             yield table
-            table, before = Table(combine), 0
+            table = Table(combine)
             continue
-        each = max(1, (table.nbytes - before) // len(some))
+        each = max(1, (table.nbytes - before) // max(1, table.taken - taken))
         step = max(1, min(TAKEN, FASTER * step, (budget - table.nbytes) // each + 1))
-        del some
     yield table
 
 
@@ -310,21 +316,29 @@ def _combined(combine: Combine, key: Hashable, old: Any, value: Any) -> Any:
         raise
 
 
-def by_ranges(parts: list[memoryview], combine: Combine | None, count: int) -> Iterator[tuple[Hashable, Any]]:
+def by_ranges(
+    parts: Callable[[], Iterable[memoryview]], combine: Combine | None, count: int
+) -> Iterator[tuple[Hashable, Any]]:
     """Yield the same as :func:`in_memory`, with about one ``count``-th of it in memory at a time.
 
     The numbers of keys are spread evenly, and so are the ranges; but all values of one key are in one of them.
 
     Args:
-        parts: Parts as :func:`segments` made them; they are gone through for each range.
+        parts: Returns parts as :func:`segments` made them, the same ones for each range.
         combine: Makes one value of two.
         count: How many ranges.
     """
-    heads = [head for part in parts for head in _heads(part)]
+    heads = [head for part in parts() for head in _heads(part)]
     low, high = min((a for a, _ in heads), default=0), max((b for _, b in heads), default=0) + 1
     edges = [low + (high - low) * i // count for i in range(count + 1)]
     for begin, end in pairwise(edges):
-        yield from in_memory(parts, combine, begin, end)
+        yield from in_memory(parts(), combine, begin, end)
+
+
+def length_of(head: memoryview) -> int:
+    """Return how long the chunk is that begins so, in bytes and with its head."""
+    length, _, _ = _HEAD.unpack_from(head)
+    return int(length) + HEAD
 
 
 def _heads(part: memoryview) -> Iterator[tuple[int, int]]:

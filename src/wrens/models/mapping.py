@@ -7,7 +7,7 @@ driver is not imported here, so that a worker does not need it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from reprlib import repr as shown
 from typing import Any
 
@@ -22,6 +22,8 @@ Reduce = Callable[[Hashable, Any], Any]
 
 GROWS = 10
 """How many times its pickled size a part may take up in memory."""
+WINDOW = 4 * 2**20
+"""Bytes that are read at a time from a store on this computer, where a request costs next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,13 @@ class Reducer:
         needed = sum(one.nbytes for one in slices) * GROWS
         if needed <= self.budget:
             return grouping.in_memory(exchange.read(slices), self.combine)
+        count = -(-needed // self.budget)
+        if all(exchange.is_near(one.store) for one in slices):
+            # Read again for each range, and a little at a time: a map of a file counts as memory while it is held.
+            windows = [window for one in slices for window in windows_of(one)]
+            return grouping.by_ranges(lambda: exchange.read(windows), self.combine, count)
         parts = exchange.spooled(slices, self.budget // 2)
-        return grouping.by_ranges(parts, self.combine, -(-needed // self.budget))
+        return grouping.by_ranges(lambda: parts, self.combine, count)
 
     def _results(self, groups: Iterator[tuple[Hashable, Any]]) -> Iterator[tuple[Hashable, Any]]:
         function = self.function
@@ -113,3 +120,42 @@ class Reducer:
             except Exception as error:
                 error.add_note(f"raised by {self.__qualname__}, for the key {shown(key)}")
                 raise
+
+
+def windows_of(one: Slice, most: int = WINDOW) -> Iterator[Slice]:
+    """Yield a slice in pieces of whole parts, or of a part's whole chunks, of about so many bytes at most.
+
+    >>> [window.lengths for window in windows_of(Slice("s", "k", 0, (3, 4, 9, 1), sizes=(3, 4, 9, 1)), 8)]
+    [(3, 4), (9,), (1,)]
+    """
+    if one.nested:
+        yield one
+        return
+    first, start, held = 0, one.start, 0
+    for i, length in enumerate((*one.lengths, most)):
+        if held and held + length > most:
+            window = replace(
+                one,
+                start=start,
+                lengths=one.lengths[first:i],
+                sizes=one.sizes[first:i],
+                digests=one.digests[first:i],
+            )
+            plain = held > most and not one.sizes and not one.digests
+            yield from _by_chunks(window, most) if plain else (window,)
+            first, start, held = i, start + held, 0
+        held += length
+
+
+def _by_chunks(part: Slice, most: int) -> Iterator[Slice]:
+    """Yield a part in pieces, cut between its chunks."""
+    start = at = part.start
+    end = part.start + part.length
+    while at < end:
+        (head,) = exchange.read([replace(part, start=at, lengths=(grouping.HEAD,))])
+        after = at + grouping.length_of(head)
+        if after - start > most and at > start:
+            yield replace(part, start=start, lengths=(at - start,))
+            start = at
+        at = after
+    yield replace(part, start=start, lengths=(end - start,))

@@ -18,7 +18,7 @@ from __future__ import annotations
 from wrens.models.exchange.index import Slice, Written, columns, joined
 from wrens.models.exchange.policies import Chosen, Crossing, Exchange, Packed, Redis, TwoLevel, crossing
 from wrens.models.exchange.reading import read, spooled
-from wrens.models.exchange.storing import forget, write
+from wrens.models.exchange.storing import forget, is_near, write
 
 __all__ = [
     "Chosen",
@@ -32,6 +32,7 @@ __all__ = [
     "columns",
     "crossing",
     "forget",
+    "is_near",
     "joined",
     "read",
     "spooled",
