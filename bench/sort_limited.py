@@ -17,9 +17,9 @@ from pathlib import Path
 
 import wrens
 from wrens.clock import SystemClock
-from wrens.models.records import KEY, WIDTH, generate, write
-from wrens.models.target import target_of
-from wrens.models.validating import summed, validate
+from wrens.models.sort.records import KEY, WIDTH, generate, write
+from wrens.models.sort.target import target_of
+from wrens.models.sort.validating import summed, validate
 from wrens.report.texts import size
 
 LINES = 1_000_000

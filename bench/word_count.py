@@ -67,7 +67,7 @@ def _wrens(scratch: Path, python: bool) -> Iterator[Count]:
     import pyarrow.compute as pc
 
     import wrens
-    from wrens.models import words
+    from wrens.models.partitions import words
 
     with wrens.Executor(store=scratch, max_workers=engines.PROCESSORS) as ex:
 

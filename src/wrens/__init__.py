@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from wrens.core.policy import Resources as Resources
     from wrens.core.policy import Retry as Retry
     from wrens.environments.wanted import Environment as Environment
-    from wrens.models.aggregating import group_by as group_by
     from wrens.models.exchange.policies import Chosen as Chosen
     from wrens.models.exchange.policies import Packed as Packed
     from wrens.models.exchange.policies import Redis as Redis
     from wrens.models.exchange.policies import TwoLevel as TwoLevel
-    from wrens.models.gathering import gather as gather
-    from wrens.models.mapreduce import map_reduce as map_reduce
-    from wrens.models.partition import Partition as Partition
-    from wrens.models.partition import partition as partition
-    from wrens.models.sorting import sort as sort
+    from wrens.models.mapreduce.aggregating import group_by as group_by
+    from wrens.models.mapreduce.functions import map_reduce as map_reduce
+    from wrens.models.mapreduce.gathering import gather as gather
+    from wrens.models.partitions.partition import Partition as Partition
+    from wrens.models.partitions.partition import partition as partition
+    from wrens.models.sort.sorting import sort as sort
     from wrens.worker.context import current_task as current_task
 
 _HOMES = {
@@ -50,7 +50,7 @@ _HOMES = {
     "Options": "wrens.core.policy",
     "Packed": "wrens.models.exchange.policies",
     "Packing": "wrens.core.policy",
-    "Partition": "wrens.models.partition",
+    "Partition": "wrens.models.partitions.partition",
     "Progress": "wrens.core.outcomes",
     "Redis": "wrens.models.exchange.policies",
     "Resources": "wrens.core.policy",
@@ -59,11 +59,11 @@ _HOMES = {
     "TwoLevel": "wrens.models.exchange.policies",
     "attach": "wrens.core.attach",
     "current_task": "wrens.worker.context",
-    "gather": "wrens.models.gathering",
-    "group_by": "wrens.models.aggregating",
-    "map_reduce": "wrens.models.mapreduce",
-    "partition": "wrens.models.partition",
-    "sort": "wrens.models.sorting",
+    "gather": "wrens.models.mapreduce.gathering",
+    "group_by": "wrens.models.mapreduce.aggregating",
+    "map_reduce": "wrens.models.mapreduce.functions",
+    "partition": "wrens.models.partitions.partition",
+    "sort": "wrens.models.sort.sorting",
 }
 
 __all__ = list(_HOMES)

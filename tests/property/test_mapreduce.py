@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import wrens
 from wrens.errors import BadPair
-from wrens.models import grouping
-from wrens.models.keying import number_of
+from wrens.models.mapreduce import grouping
+from wrens.models.mapreduce.keying import number_of
 
 
 class Colour(enum.Enum):
@@ -142,7 +142,7 @@ KNOWN = """
 import datetime as dt, uuid
 from decimal import Decimal
 from fractions import Fraction
-from wrens.models.keying import number_of
+from wrens.models.mapreduce.keying import number_of
 keys = ["", "a\\udc80", b"a", 0, -1, 2**70, 1.5, float("inf"), None, True, Decimal("1.1"), Fraction(1, 3), (1, ("a", None)),
         frozenset({"a", "b", 3}), dt.date(2024, 2, 29), dt.datetime(2024, 2, 29, 1), dt.timedelta(1, 2, 3),
         dt.datetime(2024, 2, 29, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))), uuid.UUID(int=5), 1 + 2j]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wrens.models.borders import Delimiter
-from wrens.models.partition import Partition, partition
-from wrens.models.reading import Range, bites
+from wrens.models.partitions.borders import Delimiter
+from wrens.models.partitions.partition import Partition, partition
+from wrens.models.partitions.reading import Range, bites
 from wrens.store import open_store
 
 _names = count()
@@ -30,11 +30,11 @@ def stored(data: bytes) -> str:
 def looking(near: int) -> Iterator[None]:
     """Let borders be looked for in so few bytes at a time, and partitions be streamed in so small pieces."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wrens.models.borders.NEAR", near)
-        patch.setattr("wrens.models.borders.FARTHEST", 4 * near)
-        patch.setattr("wrens.models.reading.LEAST_BEYOND", near)
-        patch.setattr("wrens.models.reading.SHORT", near)
-        patch.setattr("wrens.models.partition.PIECE", near)
+        patch.setattr("wrens.models.partitions.borders.NEAR", near)
+        patch.setattr("wrens.models.partitions.borders.FARTHEST", 4 * near)
+        patch.setattr("wrens.models.partitions.reading.LEAST_BEYOND", near)
+        patch.setattr("wrens.models.partitions.reading.SHORT", near)
+        patch.setattr("wrens.models.partitions.partition.PIECE", near)
         yield
 
 
@@ -91,7 +91,7 @@ def test_a_range_is_read_once_and_little_beyond(
         return memoryview(data)[begin:end]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wrens.models.reading.LEAST_BEYOND", 8)
+        patch.setattr("wrens.models.partitions.reading.LEAST_BEYOND", 8)
         span = Range(start, stop, len(data), Delimiter(mark))
         found = b"".join(bytes(piece) for _, piece in span.pieces(fetch, nbytes, ahead=False))
     longest = max((len(record) + len(mark) for record in split(data, mark)), default=0)

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wrens
-from wrens.models.ordering import first_out_of_order, order_of, words_of_fixed, words_of_lines
-from wrens.models.validating import summed, validate
+from wrens.models.sort.ordering import first_out_of_order, order_of, words_of_fixed, words_of_lines
+from wrens.models.sort.validating import summed, validate
 from wrens.store import open_store
 
 PLACE = "memory://sort-property"

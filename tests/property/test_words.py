@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wrens
-from wrens.models import words
+from wrens.models.partitions import words
 from wrens.store import open_store
 
 WORDS = st.sampled_from(

@@ -10,9 +10,9 @@ from pathlib import Path
 from chaos import kill_some
 
 import wrens
-from wrens.models.records import KEY, WIDTH, write
-from wrens.models.target import MANIFEST, target_of
-from wrens.models.validating import validate
+from wrens.models.sort.records import KEY, WIDTH, write
+from wrens.models.sort.target import MANIFEST, target_of
+from wrens.models.sort.validating import validate
 from wrens.store import open_store
 from wrens.store.port import sizes
 

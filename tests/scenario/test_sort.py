@@ -9,7 +9,7 @@ from chaos import all_workers
 from sort_chaos import sort_under_fire
 
 import wrens
-from wrens.models.records import KEY, WIDTH, write
+from wrens.models.sort.records import KEY, WIDTH, write
 
 
 @pytest.mark.this_computer("sorts files of this computer")

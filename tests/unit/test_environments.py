@@ -18,11 +18,11 @@ from wrens.environments.installed import Distribution, Installed
 from wrens.environments.needs import Imports
 from wrens.environments.platform import Platform
 from wrens.errors import BadOption, DamagedObject, EnvironmentTooLarge, ObjectMissing, VersionMismatch
-from wrens.models.borders import Delimiter, Fixed, RowGroups
-from wrens.models.folding import Finisher, Folder, Plan
-from wrens.models.layouts import FixedLayout
-from wrens.models.mapping import Mapper, Reducer
-from wrens.models.partition import Partition
+from wrens.models.mapreduce.folding import Finisher, Folder, Plan
+from wrens.models.mapreduce.mapping import Mapper, Reducer
+from wrens.models.partitions.borders import Delimiter, Fixed, RowGroups
+from wrens.models.partitions.partition import Partition
+from wrens.models.sort.layouts import FixedLayout
 from wrens.serialize import Shipper, pack
 from wrens.serialize.imports import certain_imports, imports_at_run
 from wrens.store import open_store
@@ -352,13 +352,15 @@ def test_every_module_of_models_that_cannot_do_without_a_package_says_so() -> No
     import wrens.models
     from wrens.environments.needs import OURS_NEED
 
-    for path in Path(wrens.models.__path__[0]).glob("*.py"):
+    root = Path(wrens.models.__path__[0])
+    for path in root.rglob("*.py"):
+        module = ".".join(("wrens.models", *path.relative_to(root).with_suffix("").parts))
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     package = alias.name.partition(".")[0]
                     if package in {"numpy", "pyarrow"}:
-                        assert package in OURS_NEED[f"wrens.models.{path.stem}"]
+                        assert package in OURS_NEED[module]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 import wrens
 from wrens import Partition, partition
 from wrens.errors import BadData, BadOption, NoData
-from wrens.models import partition as module
+from wrens.models.partitions import partition as module
 from wrens.store import MeteredStore, open_store
 from wrens.store.metered import Reading
 
@@ -215,7 +215,7 @@ def test_a_delimiter_of_ones_own() -> None:
 
 
 def test_text_that_is_not_in_the_encoding_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wrens.models.reading.BITE", 64)
+    monkeypatch.setattr("wrens.models.partitions.reading.BITE", 64)
     data = b"line\n" * 100 + b"caf\xe9 au lait\n" + b"line\n" * 100
     address = stored(data)
     for read in (

@@ -14,10 +14,10 @@ import pytest
 
 import wrens
 from wrens.errors import BadData, BadOption, NoData, TargetTaken
-from wrens.models.lending import lent
-from wrens.models.records import KEY, WIDTH, write
-from wrens.models.target import MANIFEST, target_of
-from wrens.models.validating import summed, validate
+from wrens.models.sort.lending import lent
+from wrens.models.sort.records import KEY, WIDTH, write
+from wrens.models.sort.target import MANIFEST, target_of
+from wrens.models.sort.validating import summed, validate
 
 BINARY: dict[str, Any] = {"border": WIDTH, "key": slice(0, KEY)}
 
@@ -204,7 +204,7 @@ def test_a_sort_that_did_not_end_has_no_manifest_and_says_so(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wrens.models.sorting.as_json", interrupted)
+        patch.setattr("wrens.models.sort.sorting.as_json", interrupted)
         with pytest.raises(KeyboardInterrupt) as caught:
             wrens.sort(ex, tmp_path / "in", tmp_path / "out", size=500)
     assert "Sort again with overwrite=True" in caught.value.__notes__[-1]

@@ -17,19 +17,19 @@ from wrens.serialize.origins import ORIGINS, Place
 _OURS = frozenset({"wrens", "cloudpickle", "__main__", "__mp_main__", "builtins"})
 """Pickles of functions refer to cloudpickle, which no worker is without."""
 OURS_NEED = {
-    "wrens.models.borders.Fixed": ("numpy",),
-    "wrens.models.borders.RowGroups": ("pyarrow",),
-    "wrens.models.folding": ("numpy", "pyarrow"),
+    "wrens.models.partitions.borders.Fixed": ("numpy",),
+    "wrens.models.partitions.borders.RowGroups": ("pyarrow",),
+    "wrens.models.mapreduce.folding": ("numpy", "pyarrow"),
     "wrens.models.hashing": ("numpy",),
-    "wrens.models.layouts": ("numpy",),
-    "wrens.models.lending": ("numpy",),
-    "wrens.models.ordering": ("numpy",),
-    "wrens.models.records": ("numpy",),
-    "wrens.models.results.Rows": ("pyarrow",),
-    "wrens.models.rows": ("numpy", "pyarrow"),
-    "wrens.models.tables": ("numpy", "pyarrow"),
-    "wrens.models.validating": ("numpy",),
-    "wrens.models.words": ("numpy", "pyarrow"),
+    "wrens.models.sort.layouts": ("numpy",),
+    "wrens.models.sort.lending": ("numpy",),
+    "wrens.models.sort.ordering": ("numpy",),
+    "wrens.models.sort.records": ("numpy",),
+    "wrens.models.mapreduce.results.Rows": ("pyarrow",),
+    "wrens.models.sort.rows": ("numpy", "pyarrow"),
+    "wrens.models.partitions.tables": ("numpy", "pyarrow"),
+    "wrens.models.sort.validating": ("numpy",),
+    "wrens.models.partitions.words": ("numpy", "pyarrow"),
     "wrens.programs.inputs": ("numpy",),
 }
 """What is used by those modules and classes of wrens that a task, or an input, may refer to. Only what they cannot do
@@ -92,13 +92,12 @@ class Imports:
 def _of_ours(name: str) -> tuple[str, ...]:
     """Return the packages that a module or class of wrens needs.
 
-    >>> _of_ours("wrens.models.borders.Fixed"), _of_ours("wrens.models.borders.Delimiter")
+    >>> _of_ours("wrens.models.partitions.borders.Fixed"), _of_ours("wrens.models.partitions.borders.Delimiter")
     (('numpy',), ())
     """
     parts = name.split(".") if name.startswith("wrens.models.") else []
-    return next(
-        (OURS_NEED[part] for part in (".".join(parts[:3]), ".".join(parts[:4])) if part in OURS_NEED), ()
-    )
+    reached = (".".join(parts[:depth]) for depth in range(3, len(parts) + 1))
+    return next((OURS_NEED[part] for part in reached if part in OURS_NEED), ())
 
 
 def _files(place: Place, name: str) -> Iterator[tuple[Path, str]]:

@@ -1,6 +1,6 @@
 """Numbers for many values at once, the same in every process: of 64-bit words, and of records of any length.
 
-Decides the functions; neither is meant against an adversary. :mod:`wrens.models.keying` has the numbers of Python objects.
+Decides the functions; neither is meant against an adversary. :mod:`wrens.models.mapreduce.keying` has the numbers of Python objects.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def run(
         executor: Runs them. A name among its options is that of the second stage's job.
         inputs: One for each task of the first stage.
         mapper: The task of the first stage.
-        reducer: The task of the second; its results are parts (:mod:`wrens.models.results`).
+        reducer: The task of the second; its results are parts (:mod:`wrens.models.mapreduce.results`).
         reducers: How many tasks the second stage has; ``None`` for as many as there is work for.
         check: Called between the stages with what was written; what it raises ends the work.
         way: The way through the exchange; ``None`` chooses.

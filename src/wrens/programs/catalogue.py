@@ -17,12 +17,12 @@ from typing import Any
 
 from wrens.core.executor import Executor
 from wrens.errors import BadOption
-from wrens.models.aggregating import group_by
-from wrens.models.mapreduce import map_reduce
-from wrens.models.partition import Partition, partition
-from wrens.models.sorting import sort
+from wrens.models.mapreduce.aggregating import group_by
+from wrens.models.mapreduce.functions import map_reduce
+from wrens.models.partitions.partition import Partition, partition
+from wrens.models.sort.sorting import sort
+from wrens.models.sort.validating import summed, validate
 from wrens.models.stages import Stage
-from wrens.models.validating import summed, validate
 from wrens.programs import inputs
 
 Run = Callable[[Executor, str, str, int], "Outcome"]
@@ -60,7 +60,7 @@ class Program:
 
 
 def _words(ex: Executor, source: str, _target: str, size: int) -> Outcome:
-    from wrens.models import words
+    from wrens.models.partitions import words
 
     parts = partition(f"{source}/text", size=size)
     done = group_by(ex, parts, "word", {"count": ("count", "sum")}, prepare=words.counted)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wrens.models import records
+from wrens.models.sort import records
 
 VOCABULARY = 200_000
 ZIPF = 1.05

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 
-from wrens.models import compression
+from wrens.models.exchange import compression
 from wrens.store.port import Buffer
 
 AS_IT_IS = 2**64 - 1

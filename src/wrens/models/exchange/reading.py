@@ -14,8 +14,7 @@ from itertools import accumulate
 from typing import TypeVar
 
 from wrens.errors import BadSignature
-from wrens.models import compression
-from wrens.models.exchange import nesting, shards
+from wrens.models.exchange import compression, nesting, shards
 from wrens.models.exchange.index import Slice
 from wrens.models.exchange.storing import digest, is_near, store_of
 from wrens.store.port import Buffer, raw_range

@@ -16,8 +16,7 @@ from itertools import chain
 from typing import Any
 
 from wrens.errors import StoreError
-from wrens.models import compression
-from wrens.models.exchange import shards
+from wrens.models.exchange import compression, shards
 from wrens.models.exchange.index import DIGEST, Written
 from wrens.store import open_store
 from wrens.store.naming import as_buffers, total

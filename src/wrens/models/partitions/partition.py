@@ -4,7 +4,7 @@
     for part in parts:   ex.submit(count, part)         def count(part): return sum(1 for _ in part.lines())
 
 A partition is a few hundred bytes: an object's address and a planned range. The worker that opens it finds the borders of
-the records near the ends of the range (:mod:`wrens.models.borders`) and reads what is in between, in one request when it
+the records near the ends of the range (:mod:`wrens.models.partitions.borders`) and reads what is in between, in one request when it
 fits, and in pieces when it is streamed. Decides how objects become ranges and how a range is read; what its records
 mean is the user's.
 """
@@ -21,9 +21,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrens.errors import BadData, BadOption, NoData, ObjectMissing
-from wrens.models.borders import Border, Delimiter, Fixed, RowGroups, Whole, border_of
-from wrens.models.files import AHEAD, ObjectFile
-from wrens.models.reading import Range, bites, decoded, joined
+from wrens.models.partitions.borders import Border, Delimiter, Fixed, RowGroups, Whole, border_of
+from wrens.models.partitions.files import AHEAD, ObjectFile
+from wrens.models.partitions.reading import Range, bites, decoded, joined
 from wrens.store import data
 from wrens.store.data import Address, Object, address_of, is_near, open_data
 from wrens.store.port import size as size_of
@@ -211,7 +211,7 @@ class Partition:
             BadOption: if columns are named of what has none.
             NoData: if the object is gone.
         """
-        from wrens.models import parquet, tables
+        from wrens.models.partitions import parquet, tables
 
         _counts("rows", rows)
         if isinstance(self.border, RowGroups):
@@ -386,7 +386,7 @@ def _of(one: Object, size: int, border: Border) -> list[Partition]:
 
 def _of_parquet(found: Sequence[Object], size: int) -> list[Partition]:
     """Read the directories of files, several at a time, and plan them by their row groups."""
-    from wrens.models import parquet, tables
+    from wrens.models.partitions import parquet, tables
 
     def of(one: Object) -> list[Partition]:
         file = Partition(one.store, one.key, 0, one.nbytes, one.nbytes, RowGroups())

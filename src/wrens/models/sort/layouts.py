@@ -3,7 +3,7 @@
     FixedLayout    records of one width, by some bytes of them
     LineLayout     lines of text, by their bytes
     KeyedLayout    either of them, by what a Python function says
-    TableLayout    rows of Parquet files, by columns                      (wrens.models.rows)
+    TableLayout    rows of Parquet files, by columns                      (wrens.models.sort.rows)
 
 A layout is a small value that workers get; its :class:`Records` are what it makes of bytes. Decides nothing about how many
 workers there are or what they exchange.
@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wrens.errors import BadData
-from wrens.models import ordering, records
-from wrens.models.borders import Border, Delimiter, Fixed
-from wrens.models.ordering import WORD, Bytes, Order, Words
-from wrens.models.partition import Partition
+from wrens.models.partitions.borders import Border, Delimiter, Fixed
+from wrens.models.partitions.partition import Partition
+from wrens.models.sort import ordering, records
+from wrens.models.sort.ordering import WORD, Bytes, Order, Words
 from wrens.store.port import Buffer
 
 WINDOW = 64 * 1024
@@ -304,7 +304,7 @@ class _LineRecords(_ByWords):
         return self._begun + int(self._borders[i])
 
     def take(self, places: Order, ends: Sequence[int], _room: Bytes) -> list[Sequence[Buffer]]:
-        from wrens.models import tables
+        from wrens.models.partitions import tables
 
         if not len(places):
             return [[] for _ in ends]

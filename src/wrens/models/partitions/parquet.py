@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wrens.errors import BadData, WrensError
-from wrens.models.borders import RowGroups
-from wrens.models.files import ObjectFile
-from wrens.models.tables import arrow
+from wrens.models.partitions.borders import RowGroups
+from wrens.models.partitions.files import ObjectFile
+from wrens.models.partitions.tables import arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
 A worker has to write its pairs before they overflow its memory, and what the system reports of a process that has freed
 memory before says little about what it needs now. So values are measured: :func:`sys.getsizeof`, and the same of what they
 hold, to a small depth and with a few elements standing for all. Decides the estimate; what is done at which size is
-decided by :mod:`wrens.models.grouping`.
+decided by :mod:`wrens.models.mapreduce.grouping`.
 """
 
 from __future__ import annotations

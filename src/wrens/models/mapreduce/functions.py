@@ -1,8 +1,8 @@
 """MapReduce over Python functions: pairs from every input, brought together by key.
 
-    stage 1    one task per input: map, combine, write one part for each reducer     (wrens.models.mapping, grouping, exchange)
+    stage 1    one task per input: map, combine, write one part for each reducer     (wrens.models.mapreduce.mapping, grouping, exchange)
     client     which ranges of which objects each reducer reads                      (wrens.models.stages)
-    stage 2    one task per reducer: read its parts, group, reduce                   (wrens.models.mapping, results)
+    stage 2    one task per reducer: read its parts, group, reduce                   (wrens.models.mapreduce.mapping, results)
 
 Decides what the user may ask for, and what is said about keys that are too common.
 """
@@ -19,9 +19,9 @@ from wrens.core.job import Job
 from wrens.errors import BadOption
 from wrens.models import stages
 from wrens.models.exchange import Exchange
-from wrens.models.grouping import Combine
-from wrens.models.mapping import Map, Mapper, Reduce, Reducer
-from wrens.models.results import Pairs
+from wrens.models.mapreduce.grouping import Combine
+from wrens.models.mapreduce.mapping import Map, Mapper, Reduce, Reducer
+from wrens.models.mapreduce.results import Pairs
 from wrens.models.stages import Ran, Stage
 
 SKEWED = 4.0
@@ -83,7 +83,7 @@ def map_reduce(
         inputs: One for each task of the first stage, such as the list that :func:`wrens.partition` returns, or the
             ``parts`` of another :class:`Reduced`.
         map: Called with an input; returns or yields pairs ``(key, value)``, or returns a dict. A key is text, bytes, a
-            number, ``None``, a date, or a tuple of such (:func:`wrens.models.keying.number_of`).
+            number, ``None``, a date, or a tuple of such (:func:`wrens.models.mapreduce.keying.number_of`).
         reduce: Called with a key and the list of its values, in the order of the inputs, or with the one value that
             ``combine`` has made of them; returns the key's result. Without it the results are those lists, or values.
         combine: Called with two values of one key, returns one. It is used on both sides of the exchange, and so

@@ -1,11 +1,11 @@
-"""Pairs brought together by key, in bounded memory: the inside of both stages of :mod:`wrens.models.mapreduce`.
+"""Pairs brought together by key, in bounded memory: the inside of both stages of a MapReduce over Python functions.
 
     tables      pairs as they come, in tables that fit into memory; combined at once when they can be
     segments    a table as one part for each reducer: chunks of pairs, in the order of their keys' numbers
     in_memory   parts as (key, values), all of them at once
     by_ranges   the same for parts that do not fit into memory: one range of numbers after the other
 
-Every chunk says between which numbers its pairs lie (:mod:`wrens.models.keying`), so a range is read without unpickling
+Every chunk says between which numbers its pairs lie (:mod:`wrens.models.mapreduce.keying`), so a range is read without unpickling
 the others. The order of results does not depend on memory: it is that of the numbers, and among values of one key
 that of the inputs. Decides when a table is full and what a chunk holds; where parts lie is decided elsewhere.
 """
@@ -23,8 +23,8 @@ from reprlib import repr as shown
 from typing import Any
 
 from wrens.errors import BadPair
-from wrens.models.keying import number_of
-from wrens.models.sizing import footprint
+from wrens.models.mapreduce.keying import number_of
+from wrens.models.mapreduce.sizing import footprint
 from wrens.serialize import Pack, Packed, pack
 from wrens.store.port import Buffer
 

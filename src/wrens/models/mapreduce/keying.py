@@ -1,7 +1,7 @@
 """Which of m tasks a key belongs to: the same one in every process, whatever the hash seed.
 
 Equal keys have equal numbers, also where their types differ (``1 == 1.0 == True``). Decides the numbers, and what can be a
-key; what is done with them is the business of :mod:`wrens.models.grouping`.
+key; what is done with them is the business of :mod:`wrens.models.mapreduce.grouping`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
 
 Ranges are parted by key and, among equal keys, by where a record came from; so a key that is everywhere does not end in one
 worker. Stage 1 only parts and leaves the rest in its order; stage 2 orders, and equal records keep theirs. Decides how many
-ranges there are and what a failure leaves behind; how records are compared is in :mod:`wrens.models.ordering`, how they
-travel in :mod:`wrens.models.exchange`, and where they may go in :mod:`wrens.models.target`.
+ranges there are and what a failure leaves behind; how records are compared is in :mod:`wrens.models.sort.ordering`, how they
+travel in :mod:`wrens.models.exchange`, and where they may go in :mod:`wrens.models.sort.target`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from wrens.core.job import Job
 from wrens.core.policy import whole
 from wrens.errors import BadData, BadOption, JobFailed, StoreError, WrensError
 from wrens.errors.data import NoData, TargetTaken
-from wrens.models import exchange, ordering
-from wrens.models.borders import Delimiter, Fixed, RowGroups, border_of
+from wrens.models import exchange
 from wrens.models.exchange import Slice, Written
-from wrens.models.layouts import FixedLayout, KeyedLayout, Layout, LineLayout, Splitter
-from wrens.models.lending import lent, sparing
-from wrens.models.partition import Partition, partition_found
+from wrens.models.partitions.borders import Delimiter, Fixed, RowGroups, border_of
+from wrens.models.partitions.partition import Partition, partition_found
+from wrens.models.sort import ordering
+from wrens.models.sort.layouts import FixedLayout, KeyedLayout, Layout, LineLayout, Splitter
+from wrens.models.sort.lending import lent, sparing
+from wrens.models.sort.target import MANIFEST, Target, as_json, check_apart, target_of
 from wrens.models.stages import Stage
-from wrens.models.target import MANIFEST, Target, as_json, check_apart, target_of
 from wrens.store import data as places
 from wrens.store.data import Address, Object
 from wrens.wire import keys
@@ -151,7 +152,7 @@ def layout_of(border: str | bytes | int | None, key: Any) -> Layout:
         border = "parquet" if columns else "lines"
     kind = border_of(border)
     if isinstance(kind, RowGroups):
-        from wrens.models.rows import TableLayout, columns_of
+        from wrens.models.sort.rows import TableLayout, columns_of
 
         return TableLayout(columns_of(key))
     if columns:
@@ -194,7 +195,7 @@ def _lines(mark: bytes, key: Any) -> LineLayout:
 
 def fitted(layout: Layout, parts: Sequence[Partition]) -> Layout:
     """Return the layout of rows with the columns that all files have; any other as it is."""
-    from wrens.models.rows import TableLayout
+    from wrens.models.sort.rows import TableLayout
 
     return layout.fitted(parts[0]) if isinstance(layout, TableLayout) and parts else layout
 

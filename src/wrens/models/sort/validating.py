@@ -17,11 +17,11 @@ from typing import Any
 from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.errors import BadData, JobFailed, NoData
-from wrens.models.layouts import Layout
-from wrens.models.partition import SIZE, Partition, partition_found
-from wrens.models.records import Summed
-from wrens.models.sorting import Key, fitted, layout_of
-from wrens.models.target import MANIFEST, target_of
+from wrens.models.partitions.partition import SIZE, Partition, partition_found
+from wrens.models.sort.layouts import Layout
+from wrens.models.sort.records import Summed
+from wrens.models.sort.sorting import Key, fitted, layout_of
+from wrens.models.sort.target import MANIFEST, target_of
 from wrens.store import data as places
 from wrens.store.data import Address
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from wrens.models import exchange
 from wrens.models.exchange import Slice
-from wrens.models.grouping import pickled
-from wrens.models.sizing import footprint
+from wrens.models.mapreduce.grouping import pickled
+from wrens.models.mapreduce.sizing import footprint
 from wrens.serialize import Pack
 from wrens.store.naming import as_buffers, total
 from wrens.store.port import Buffer
@@ -108,7 +108,7 @@ class Rows(Part):
         return next(self._tables(), None)
 
     def _tables(self) -> Iterator[Any]:
-        from wrens.models import tables
+        from wrens.models.partitions import tables
 
         yield from tables.unspread(self.read())
 
@@ -136,7 +136,7 @@ def pairs_of(pairs: Iterable[tuple[Hashable, Any]]) -> Pairs:
 
 def rows_of(table: Any) -> Rows:
     """Keep a table in the store."""
-    from wrens.models import tables
+    from wrens.models.partitions import tables
 
     data = tables.as_stream(table)
     return Rows(table.num_rows, len(data), *_kept([data]))

@@ -4,7 +4,7 @@ A record's key is read as a row of unsigned 64-bit numbers, most significant byt
 numbers compare as bytes do. What is sorted is the front of such a number with the record's place behind it, in one word:
 that is ten times as fast as comparing strings, and stable. Only records whose fronts are equal are looked at further.
 
-Decides order and ranges of what is in memory; where it comes from and goes to is :mod:`wrens.models.sorting`'s business.
+Decides order and ranges of what is in memory; where it comes from and goes to is :mod:`wrens.models.sort.sorting`'s business.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Between the stages rows are Arrow tables; the objects of the result are Parquet files with the schema of the source. Nulls
 come last whatever the order of a column, and NaN just before them, as Arrow has it. Decides how a row is compared; the
-sort itself is :mod:`wrens.models.sorting`'s business.
+sort itself is :mod:`wrens.models.sort.sorting`'s business.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wrens.errors import BadData, BadOption
-from wrens.models import parquet, tables
-from wrens.models.borders import Border, RowGroups
 from wrens.models.hashing import ODD, mixed, numbers_of_records
-from wrens.models.layouts import WINDOWS, Splitter
-from wrens.models.ordering import Bytes, Order
-from wrens.models.partition import Partition
+from wrens.models.partitions import parquet, tables
+from wrens.models.partitions.borders import Border, RowGroups
+from wrens.models.partitions.partition import Partition
+from wrens.models.sort.layouts import WINDOWS, Splitter
+from wrens.models.sort.ordering import Bytes, Order
 from wrens.store.port import Buffer
 
 if TYPE_CHECKING:

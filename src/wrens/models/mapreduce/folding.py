@@ -1,4 +1,4 @@
-"""The tasks of :mod:`wrens.models.aggregating`: rows grouped where they are read, and once more where they come together.
+"""The tasks of :mod:`wrens.models.mapreduce.aggregating`: rows grouped where they are read, and once more where they come together.
 
 Decides which aggregates can be put together from parts, and when a worker writes what it has because its memory is used up.
 The driver is not imported here, so that a worker does not need it.
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wrens.errors import BadData, BadOption
-from wrens.models import exchange, results, tables
+from wrens.models import exchange
 from wrens.models.exchange import Exchange, Packed, Slice, Written
-from wrens.models.results import Rows
+from wrens.models.mapreduce import results
+from wrens.models.mapreduce.results import Rows
+from wrens.models.partitions import tables
 from wrens.serialize.functions import name_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrens.errors import BadData, MissingPackage
 from wrens.models.hashing import mixed, numbers_of_records
-from wrens.models.reading import decoded
+from wrens.models.partitions.reading import decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The tasks of :mod:`wrens.models.mapreduce`: what its two functions become on a worker.
+"""What a caller's map and reduce become on a worker: the tasks of both stages of a MapReduce.
 
 Decides when a worker writes what it has because its memory is used up, and how a reducer reads more than fits into it. The
 driver is not imported here, so that a worker does not need it.
@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from reprlib import repr as shown
 from typing import Any
 
-from wrens.models import exchange, grouping, results
+from wrens.models import exchange
 from wrens.models.exchange import Exchange, Packed, Slice, Written
-from wrens.models.grouping import Combine
-from wrens.models.results import Pairs
+from wrens.models.mapreduce import grouping, results
+from wrens.models.mapreduce.grouping import Combine
+from wrens.models.mapreduce.results import Pairs
 from wrens.serialize.functions import name_of
 
 Map = Callable[[Any], Iterable[tuple[Hashable, Any]] | Mapping[Any, Any]]

@@ -4,7 +4,7 @@
 
 A word is what stands between ASCII white space. Most words have no more than eight bytes: those are counted as numbers, by
 sorting, which NumPy does many times faster than any table of texts can be asked. Decides how text becomes words; how
-the counts of many pieces come together is :mod:`wrens.models.aggregating`'s business.
+the counts of many pieces come together is :mod:`wrens.models.mapreduce.aggregating`'s business.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wrens.models import tables
-from wrens.models.partition import Partition
+from wrens.models.partitions import tables
+from wrens.models.partitions.partition import Partition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ _MASKS = np.array([(1 << (8 * length)) - 1 for length in range(_WORD + 1)], np.u
 def counted(part: Partition) -> Iterator[pa.Table]:
     r"""Yield tables with the columns ``word`` (binary) and ``count``, in which each word of a piece stands once.
 
-    >>> from wrens.models.partition import partition
+    >>> from wrens.models.partitions.partition import partition
     >>> from wrens.store import open_store
     >>> open_store("memory://words").put("a.txt", b"to be or\nnot to be, perhaps.\n")
     >>> (part,) = partition("memory://words/a.txt")

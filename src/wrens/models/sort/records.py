@@ -16,8 +16,8 @@ import numpy.typing as npt
 from wrens.core.executor import Executor
 from wrens.core.policy import whole
 from wrens.models.hashing import ODD, mixed, numbers_of_records
-from wrens.models.lending import lent
-from wrens.models.target import MANIFEST, Target, as_json, target_of
+from wrens.models.sort.lending import lent
+from wrens.models.sort.target import MANIFEST, Target, as_json, target_of
 from wrens.store.data import Address
 
 WIDTH = 100

@@ -5,7 +5,7 @@ where the last one mostly is. So a range that fits into one piece is one request
 its beginning to its end, once. From a store behind a network the next piece is on its way while one is worked on.
 
 Decides how much is asked for at a time, and what is kept between two pieces. What a border is, is decided in
-:mod:`wrens.models.borders`.
+:mod:`wrens.models.partitions.borders`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from wrens.errors import BadData
-from wrens.models import borders
-from wrens.models.borders import Border, Delimiter, Fixed
+from wrens.models.partitions import borders
+from wrens.models.partitions.borders import Border, Delimiter, Fixed
 
 Fetch = Callable[[int, int], memoryview]
 """``fetch(start, stop)`` returns exactly these bytes of the object."""

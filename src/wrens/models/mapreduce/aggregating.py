@@ -4,7 +4,7 @@
     stage 2    reducer by reducer: its parts, grouped and summed up once more
 
 Decides what the user may ask for, and that the columns of all inputs go together; the tasks are in
-:mod:`wrens.models.folding`, and the kernels are pyarrow's.
+:mod:`wrens.models.mapreduce.folding`, and the kernels are pyarrow's.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.errors import BadData, BadOption
-from wrens.models import stages, tables
+from wrens.models import stages
 from wrens.models.exchange import Exchange, Written
-from wrens.models.folding import PARTS, Finisher, Folder, Plan, Prepare
-from wrens.models.results import Rows
+from wrens.models.mapreduce.folding import PARTS, Finisher, Folder, Plan, Prepare
+from wrens.models.mapreduce.results import Rows
+from wrens.models.partitions import tables
 from wrens.models.stages import Stage
 
 if TYPE_CHECKING:

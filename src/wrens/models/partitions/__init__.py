@@ -1,0 +1,1 @@
+"""Large data in parts: where they may be cut, and how workers read them."""
