@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from sort_chaos import contents
 
 import wrens
 from wrens.errors import TargetTaken
@@ -45,6 +46,28 @@ def test_a_sort_in_a_bucket(aws: Server, monkeypatch: pytest.MonkeyPatch) -> Non
         assert names(f"s3://{bucket}/deep/out") == [MANIFEST, "part-00000", "part-00001"]
         assert (done.records, again.records) == (20_000, 20_000)
     assert not list(open_store(f"s3://{bucket}/?signed=no").list("store/jobs/"))
+
+
+def test_a_sort_in_a_bucket_writes_the_same_bytes_each_way(
+    aws: Server, shard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"sort-ways-{os.getpid()}"
+    aws.make_bucket(bucket)
+    how = {"border": WIDTH, "key": slice(0, KEY)}
+    ways = {None: "packed", wrens.TwoLevel(): "two-level", wrens.Redis(shard): "redis"}
+    with wrens.Executor("inline", store=f"s3://{bucket}/store") as ex:
+        write(ex, f"s3://{bucket}/in", 6000, seed=2, parts=3)
+        found = []
+        for way, name in ways.items():
+            target = f"s3://{bucket}/{name}"
+            done = wrens.sort(ex, f"s3://{bucket}/in/", target, size=100_000, exchange=way, **how)
+            assert done.exchange.startswith(f"{name}: ")
+            found.append(contents(target))
+        assert not [key for key in ex.store.list("jobs/") if "/exchange/" in key]
+    assert len(found[0]) == 7
+    assert found[0] == found[1] == found[2]
 
 
 def test_large_objects_travel_in_parts_and_leave_nothing(
