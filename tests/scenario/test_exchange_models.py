@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as client
-from emulators import redis
 from sort_chaos import contents
 
 import wrens
-from wrens.errors import BadOption, Cancelled, ExchangeLost, JobFailed
+from wrens.errors import BadOption
 from wrens.models.sort.records import KEY, WIDTH, write
 from wrens.models.sort.validating import summed, validate
 
@@ -119,34 +116,3 @@ def test_what_is_no_way_is_told_and_nothing_is_written(tmp_path: Path, way: Any)
     ):
         wrens.sort(ex, tmp_path / "in", tmp_path / "out", exchange=way)
     assert f"Nothing was written to {tmp_path}/out." in caught.value.__notes__
-
-
-@pytest.mark.parametrize("when", [3, 9, 14, 20])
-def test_a_shard_that_is_killed_gives_the_right_result_or_a_named_error(
-    tmp_path: Path, shard: str, when: int
-) -> None:
-    calls = []
-    with redis(tmp_path) as server, wrens.Executor("inline", store=f"file://{tmp_path}/store") as ex:
-
-        def reduce(_: str, ones: list[int]) -> int:
-            calls.append(1)
-            if len(calls) == 4 * (when - 11):
-                os.kill(server.pid, signal.SIGKILL)
-            return sum(ones)
-
-        def mapped(text: str) -> list[tuple[str, int]]:
-            if TEXTS.index(text) == when:
-                os.kill(server.pid, signal.SIGKILL)
-            return words(text)
-
-        way = wrens.Redis([shard, f"redis://127.0.0.1:{server.port}"])
-        try:
-            found = wrens.map_reduce(ex, TEXTS, mapped, reduce, reducers=9, exchange=way).collect()
-        except JobFailed as error:
-            seen = {type(one) for one in error.exceptions}
-            assert ExchangeLost in seen
-            assert seen <= {ExchangeLost, Cancelled}  # the first failure ends the others
-        else:
-            assert found == {word: sum(text.split().count(word) for text in TEXTS) for word in found}
-            assert len(found) == len({word for text in TEXTS for word in text.split()})
-    client.Redis.from_url(shard).flushdb()

@@ -20,7 +20,7 @@ from wrens.clock import SystemClock
 from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.core.policy import whole
-from wrens.errors import BadOption, JobFailed, StoreError
+from wrens.errors import BadOption, ExchangeLost, JobFailed, StoreError
 from wrens.models import exchange
 from wrens.models.exchange import Exchange, Slice, Written
 from wrens.store.port import Store
@@ -136,7 +136,8 @@ def run(
         way: The way through the exchange; ``None`` chooses.
 
     Raises:
-        JobFailed: if a task failed; the executor keeps no more than the jobs themselves.
+        ExchangeLost: if a Redis server was lost with what the first stage had written.
+        JobFailed: if a task failed otherwise; the executor keeps no more than the jobs themselves.
         BadOption: if the name is taken.
     """
     check_name(executor)
@@ -171,6 +172,9 @@ def _ended(view: Executor, which: str) -> Iterator[tuple[Executor, list[Job[Any]
     try:
         yield view, jobs
     except JobFailed as error:
+        for failure in error.failures.values():
+            if isinstance(failure, ExchangeLost):
+                raise failure from None  # the other tasks ended because of it, or for the same reason
         if jobs and error.job == jobs[0].id:
             error.add_note(f"This was the {which} of two stages; what was made for the other one is deleted.")
         raise

@@ -24,7 +24,7 @@ from typing import Any
 from wrens.clock import Clock, SystemClock
 from wrens.core.executor import Executor
 from wrens.core.policy import whole
-from wrens.errors import BadData, BadOption, ExchangeLost, JobFailed, NoData, StoreError, TargetTaken
+from wrens.errors import BadData, BadOption, JobFailed, NoData, StoreError, TargetTaken
 from wrens.models import stages
 from wrens.models.exchange import Exchange, Written
 from wrens.models.partitions.borders import Delimiter, Fixed, RowGroups, border_of
@@ -50,7 +50,7 @@ _TOO_LITTLE = (
     "A worker had too little memory for what it had to sort: pass a smaller size=, or let workers have more. A "
     "record, and a row group of a Parquet file, is never cut."
 )
-_EXPLAINED = (BadData, BadOption, ExchangeLost, NoData, TargetTaken, StoreError)
+_EXPLAINED = (BadData, BadOption, NoData, TargetTaken, StoreError)
 """Failures of tasks that say all there is to say."""
 
 
