@@ -92,7 +92,7 @@ def sort(
     r"""Sort data that may be larger than the memory of all workers, into numbered objects.
 
     Args:
-        executor: Runs the stages.
+        executor: Runs the stages, under its options; a name is that of the last stage's job.
         source: What to sort; see :func:`wrens.partition`.
         target: A directory or prefix for the objects ``part-00000``, ``part-00001``, …, and a manifest.
         border: What a record is: ``"lines"``, a delimiter in bytes, the width of a record in bytes, or ``"parquet"``
@@ -112,7 +112,7 @@ def sort(
         NoData: if the source names nothing.
         TargetTaken: if there is something at the target, and ``overwrite`` is false or a sort has not made it.
         BadData: if the width does not divide an object, or the key function raised; it says where.
-        BadOption: if border and key do not fit, or the target lies in the source.
+        BadOption: if border and key do not fit, the target lies in the source, or the executor's name is taken.
         BadShard: if a Redis server that is to be used cannot be.
         ExchangeLost: if a Redis server was lost with what it held; the target has no manifest then.
         JobFailed: if tasks failed otherwise.
@@ -232,6 +232,7 @@ class _Plan:
 
     def carried_out(self, way: Exchange | None, *, overwrite: bool) -> Sorted:
         """Sort, and return where the data are."""
+        stages.check_name(self._executor)
         trial = keys.new_id()
         self._aside.submit(self._target.try_out, trial).result()
         self._target.see(trial)
@@ -287,8 +288,13 @@ class _Plan:
             for number, (part, share) in enumerate(zip(self._parts, shares, strict=True))
             if share
         ]
-        with _explained():
-            found = self._aside.map_async(Sampler(self._layout), tasks).results()
+        sampling = self._aside.map_async(Sampler(self._layout), tasks)
+        try:
+            with _explained():
+                found = sampling.results()
+        except BaseException:
+            sampling.cancel()
+            raise
         samples = [one for some in found for one in some]
         try:
             samples.sort(key=lambda one: (one.key, one.number, one.offset))
