@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,22 @@ if TYPE_CHECKING:
     from clients import Clients
     from emulators import Server
     from ledger import Ledger
+
+
+ROOM_BYTES = 4 << 30
+"""So much memory has to be free for files; without ``make stress`` the tests use a tenth of it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have temporary files in memory, where there is room: a store in a directory is many small files."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or any("stress" in word for word in config.args) or not memory.is_dir():
+        return
+    if os.statvfs(memory).f_flag & os.ST_NOEXEC or shutil.disk_usage(memory).free < ROOM_BYTES:
+        return
+    place = memory / f"wrens-tests-{os.getuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(place)
 
 
 @pytest.fixture(scope="session", autouse=True)
