@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -37,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.statvfs(memory).f_flag & os.ST_NOEXEC or shutil.disk_usage(memory).free < ROOM_BYTES:
         return
     place = memory / f"wrens-tests-{os.getuid()}"
-    place.mkdir(mode=0o700, exist_ok=True)
+    place.mkdir(mode=0o711, exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(place)
 
 
@@ -52,6 +53,12 @@ def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["local", "lambda"], default="local", help="where tests/scenario runs")
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector look at what tests make, and not at the thousands of tests each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

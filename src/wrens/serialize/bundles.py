@@ -68,7 +68,7 @@ class Files:
 
     def read(self, stamp: Stamp) -> _File:
         """Return a file's content and what it imports."""
-        name, path, changed, length = stamp
+        _, path, changed, length = stamp
         known = self._known.get(path)
         if known is None or known[:2] != (changed, length):
             with open(path, "rb") as file:  # noqa: PTH123
