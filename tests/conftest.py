@@ -38,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.statvfs(memory).f_flag & os.ST_NOEXEC or shutil.disk_usage(memory).free < ROOM_BYTES:
         return
     place = memory / f"wrens-tests-{os.getuid()}"
-    place.mkdir(mode=0o711, exist_ok=True)
+    place.mkdir(exist_ok=True)
+    place.chmod(0o711)  # a test looks from outside, as another user
     os.environ["TMPDIR"] = tempfile.tempdir = str(place)
 
 
