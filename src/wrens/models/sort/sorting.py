@@ -223,6 +223,7 @@ class _Plan:
         self._clock: Clock = SystemClock()
         self._begun = False
         self._stages: list[Stage] = []
+        self._asked = executor.requests
 
     def carried_out(self, *, overwrite: bool) -> Sorted:
         """Sort, and return where the data are."""
@@ -324,8 +325,19 @@ class _Plan:
         return finished
 
     def _noted(self, name: str, tasks: int, began: float, records: int = 0, **more: int) -> None:
-        seconds = self._clock.now() - began
-        self._stages.append(Stage(name, tasks, seconds, pairs_in=records, pairs_out=records, **more))
+        seconds, asked = self._clock.now() - began, self._executor.requests
+        self._stages.append(
+            Stage(
+                name,
+                tasks,
+                seconds,
+                pairs_in=records,
+                pairs_out=records,
+                requests=asked - self._asked,
+                **more,
+            )
+        )
+        self._asked = asked
 
     def _results(self, job: Job[T]) -> list[T]:
         """Return a job's results, or raise the failure that explains itself."""
