@@ -210,7 +210,7 @@ BENCH = Bench(
     entrants=entrants,
     bars=[Bar("requests for parts are those of the formula", _beyond, 0, "at most", "{:.0f} more or less")],
     rounds=1,
-    limit_s=600.0,
+    limit_s=900.0,
 )
 
 if __name__ == "__main__":
