@@ -1,6 +1,7 @@
 """Spark, Polars, DuckDB and plain processes, each with two processors and started as its documentation advises.
 
-Decides how they are started; what they are asked is in the scripts.
+Decides how they are started, and what "as fast as" and "the same answer" mean among them; what they are asked is in the
+scripts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from harness import Bar, Medians
 
 PROCESSORS = 2
 MEMORY_GB = 8
@@ -79,3 +82,26 @@ def read_file(path: str) -> int:
         while count := file.readinto(piece):
             size += count
     return size
+
+
+def faster_than(text: str, ours: str, peer: str, wanted: float) -> Bar:
+    """Promise to take so many times less time than a peer."""
+    return Bar(text, lambda medians: medians[peer]["seconds"] / medians[ours]["seconds"], wanted)
+
+
+def near_the_fastest(text: str, *peers: str) -> Bar:
+    """Promise at most 1.5 times the time of the fastest of some peers."""
+
+    def measured(medians: Medians) -> float:
+        return medians["wrens"]["seconds"] / min(medians[peer]["seconds"] for peer in peers)
+
+    return Bar(text, measured, 1.5, "at most", "{:.2f}×")
+
+
+def one_answer(text: str, *metrics: str) -> Bar:
+    """Promise that all but the floor, which computes nothing, have the same of some metrics."""
+
+    def measured(medians: Medians) -> float:
+        return len({tuple(row[each] for each in metrics) for name, row in medians.items() if name != "floor"})
+
+    return Bar(text, measured, 1, "at most", "{:.0f} answer")

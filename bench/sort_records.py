@@ -20,11 +20,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import engines
 import inputs
-from harness import Bar, Bench, Entrant, Metric, Reading, main
+from harness import Bench, Entrant, Metric, Reading, main
 
 SPACED = {"has_header": False, "separator": "\x01", "quote_char": None, "new_columns": ["line"]}
 Sort = Callable[[Path, Path], None]
@@ -151,10 +150,6 @@ def entrants(quick: bool) -> list[Entrant]:
     ]
 
 
-def _fastest(medians: Any) -> float:
-    return min(medians[peer]["seconds"] for peer in ("GNU sort", "Polars", "DuckDB"))
-
-
 BENCH = Bench(
     what="2 GB of records of 100 bytes in 16 files, sorted on two processors",
     metrics=[
@@ -165,21 +160,14 @@ BENCH = Bench(
     measure=measure,
     entrants=entrants,
     bars=[
-        Bar("≥ 3× Spark", lambda m: m["Spark"]["seconds"] / m["wrens"]["seconds"], 3),
-        Bar(
+        engines.faster_than("≥ 3× Spark", "wrens", "Spark", 3),
+        engines.near_the_fastest(
             "at most 1.5× the time of the fastest of GNU sort, Polars and DuckDB",
-            lambda m: m["wrens"]["seconds"] / _fastest(m),
-            1.5,
-            "at most",
-            "{:.2f}×",
+            "GNU sort",
+            "Polars",
+            "DuckDB",
         ),
-        Bar(
-            "all write the same",
-            lambda m: len({row["digest"] for name, row in m.items() if name != "floor"}),
-            1,
-            "at most",
-            "{:.0f} answer",
-        ),
+        engines.one_answer("all write the same", "digest"),
     ],
     rounds=3,
     limit_s=900.0,

@@ -20,7 +20,7 @@ from typing import Any
 
 import engines
 import inputs
-from harness import Bar, Bench, Entrant, Metric, Reading, main
+from harness import Bench, Entrant, Metric, Reading, main
 
 SPACED = {"has_header": False, "separator": "\x01", "quote_char": None, "new_columns": ["line"]}
 Count = Callable[[list[Path]], tuple[int, int]]
@@ -146,10 +146,6 @@ def entrants(quick: bool) -> list[Entrant]:
     ]
 
 
-def _fastest(medians: Any) -> float:
-    return min(medians[peer]["seconds"] for peer in ("Polars", "DuckDB"))
-
-
 BENCH = Bench(
     what="words of 1 GB of text in 16 files, counted on two processors",
     metrics=[
@@ -162,26 +158,12 @@ BENCH = Bench(
     measure=measure,
     entrants=entrants,
     bars=[
-        Bar("≥ 2× Spark", lambda m: m["Spark"]["seconds"] / m["wrens"]["seconds"], 2),
-        Bar(
-            "Python functions: ≥ 2× Spark's RDDs",
-            lambda m: m["Spark, Python"]["seconds"] / m["wrens, Python"]["seconds"],
-            2,
+        engines.faster_than("≥ 2× Spark", "wrens", "Spark", 2),
+        engines.faster_than("Python functions: ≥ 2× Spark's RDDs", "wrens, Python", "Spark, Python", 2),
+        engines.near_the_fastest(
+            "at most 1.5× the time of the faster of Polars and DuckDB", "Polars", "DuckDB"
         ),
-        Bar(
-            "at most 1.5× the time of the faster of Polars and DuckDB",
-            lambda m: m["wrens"]["seconds"] / _fastest(m),
-            1.5,
-            "at most",
-            "{:.2f}×",
-        ),
-        Bar(
-            "all count the same",
-            lambda m: len({(row["different"], row["words"]) for name, row in m.items() if name != "floor"}),
-            1,
-            "at most",
-            "{:.0f} answer",
-        ),
+        engines.one_answer("all count the same", "different", "words"),
     ],
     rounds=3,
     limit_s=900.0,

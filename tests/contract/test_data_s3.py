@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from emulators import CREDENTIALS, Server
+from emulators import Server, only_credentials
 from s3_proxy import Proxy, proxied
 
 from wrens import partition
@@ -23,12 +24,9 @@ _names = itertools.count()
 
 
 @pytest.fixture
-def proxy(aws: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def proxy(aws: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Proxy]:
     """A service that the environment names, and what it was asked for."""
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/no")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/no")
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+    only_credentials(monkeypatch, tmp_path)
     aws.make_bucket("data")
     with proxied(aws.url) as found:
         monkeypatch.setenv("AWS_ENDPOINT_URL", found.url)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from crossings import expected, passed, some_parts
-from emulators import CREDENTIALS, Server
+from emulators import Server, only_credentials
 from s3_proxy import Proxy, proxied
 
 import wrens
@@ -24,11 +23,7 @@ CLASSES = {"PutObject": "puts", "GetObject": "gets", "HeadObject": "gets", "List
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+    only_credentials(monkeypatch, tmp_path)
 
 
 @pytest.fixture

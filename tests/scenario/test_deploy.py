@@ -35,13 +35,19 @@ KEY = "5ec2e7" + 58 * "0"
 OTHER_KEY = 64 * "1"
 
 
-@pytest.fixture
-def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    with account(tmp_path / "account") as made:
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WRENS_SIGNING_KEY", KEY)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with account(tmp_path_factory.mktemp("account")) as made:
         yield made
+
+
+@pytest.fixture
+def aws(server: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    server.empty()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WRENS_SIGNING_KEY", KEY)
+    return server
 
 
 @pytest.fixture(autouse=True)

@@ -217,7 +217,9 @@ def test_a_function_of_another_version_and_key(made: Account):
         assert OTHER_KEY not in said
     finally:
         functions.update_function_configuration(FunctionName=FUNCTION, Environment=before)
-        functions.get_waiter("function_updated_v2").wait(FunctionName=FUNCTION, WaiterConfig={"Delay": 1})
+        functions.get_waiter("function_updated_v2").wait(
+            FunctionName=FUNCTION, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600}
+        )
 
 
 def test_a_function_that_lambda_itself_repeats(made: Account):

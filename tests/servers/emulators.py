@@ -18,15 +18,28 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.append(str(Path(__file__).parent))
 import install
 
 from wrens.clock import SystemClock
 
+if TYPE_CHECKING:
+    import pytest
+
 START_S = 30.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 """What the emulators take for an account's credentials; they do not check them."""
+
+
+def only_credentials(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Leave of the environment's AWS settings, and of the files of whoever runs the tests, only what the emulators want."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("HOME", str(home))
+    for name, value in CREDENTIALS.items():
+        patch.setenv(name, value)
 
 
 @dataclass(frozen=True)
@@ -82,12 +95,17 @@ def moto(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def redis(folder: Path, **settings: str) -> Iterator[Server]:
-    """Run a Redis server, or Valkey where there is none; ``settings`` are its own, such as ``maxmemory``.
+def redis(folder: Path, *, port: int = 0, **settings: str) -> Iterator[Server]:
+    """Run a Redis server, or Valkey where there is none.
 
     What it holds is gone when it ends. Its address is ``redis://127.0.0.1:PORT``.
+
+    Args:
+        folder: For its log.
+        port: Where it listens; 0 finds one.
+        settings: Its own, such as ``maxmemory``.
     """
-    port = free_port()
+    port = port or free_port()
     program = shutil.which("redis-server") or str(install.VALKEY_SERVER)
     given = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(folder), **settings}
     command = [program, *(word for name, value in given.items() for word in (f"--{name}", value))]

@@ -24,6 +24,7 @@ OURS_NEED = {
     "wrens.models.sort.layouts": ("numpy",),
     "wrens.models.sort.lending": ("numpy",),
     "wrens.models.sort.ordering": ("numpy",),
+    "wrens.models.sort.ranging": ("numpy",),
     "wrens.models.sort.records": ("numpy",),
     "wrens.models.mapreduce.results.Rows": ("pyarrow",),
     "wrens.models.sort.rows": ("numpy", "pyarrow"),

@@ -20,7 +20,7 @@ from wrens.clock import SystemClock
 from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.core.policy import whole
-from wrens.errors import BadOption, JobFailed, StoreError
+from wrens.errors import BadOption, ExchangeLost, JobFailed, StoreError
 from wrens.models import exchange
 from wrens.models.exchange import Exchange, Slice, Written
 from wrens.store.port import Store
@@ -88,7 +88,7 @@ class Ran:
 
 
 class Writer(Protocol):
-    """The task of the first stage."""
+    """The task of the first stage: it writes ``fan`` parts of each input, by the way that :func:`run` gives it."""
 
     fan: int
     way: Exchange
@@ -135,13 +135,15 @@ def run(
         executor: Runs them. A name among its options is that of the second stage's job.
         inputs: One for each task of the first stage.
         mapper: The task of the first stage.
-        reducer: The task of the second; its results are parts (:mod:`wrens.models.mapreduce.results`).
+        reducer: The task of the second; its results tell ``key``, ``nbytes`` and ``count`` of an object, as parts do
+            (:mod:`wrens.models.mapreduce.results`).
         reducers: How many tasks the second stage has; ``None`` for as many as there is work for.
         check: Called between the stages with what was written; what it raises ends the work.
         way: The way through the exchange; ``None`` chooses.
 
     Raises:
-        JobFailed: if a task failed; the executor keeps no more than the jobs themselves.
+        ExchangeLost: if a Redis server was lost with what the first stage had written.
+        JobFailed: if a task failed otherwise; the executor keeps no more than the jobs themselves.
         BadOption: if the name is taken.
     """
     check_name(executor)
@@ -179,6 +181,9 @@ def _ended(view: Executor, which: str) -> Iterator[tuple[Executor, list[Job[Any]
     try:
         yield view, jobs
     except JobFailed as error:
+        for failure in error.failures.values():
+            if isinstance(failure, ExchangeLost):
+                raise failure from None  # the other tasks ended because of it, or for the same reason
         if jobs and error.job == jobs[0].id:
             error.add_note(f"This was the {which} of two stages; what was made for the other one is deleted.")
         raise
@@ -233,7 +238,9 @@ def shared_out(columns: Sequence[Sequence[Slice]], workers: int) -> list[list[Se
     return shares
 
 
-def stages_of(ran: Ran, inputs: int, taken: int, left: int) -> tuple[Stage, Stage]:
+def stages_of(
+    ran: Ran, inputs: int, taken: int, left: int, names: tuple[str, str] = ("map", "reduce")
+) -> tuple[Stage, Stage]:
     """Return what the two stages did.
 
     Args:
@@ -241,11 +248,12 @@ def stages_of(ran: Ran, inputs: int, taken: int, left: int) -> tuple[Stage, Stag
         inputs: Tasks of the first stage.
         taken: Pairs or rows that it took.
         left: What was left of them.
+        names: What the stages are called.
     """
     found: Iterable[Any] = ran.results
     return (
         Stage(
-            "map",
+            names[0],
             inputs,
             ran.seconds[0],
             pairs_in=taken,
@@ -255,7 +263,7 @@ def stages_of(ran: Ran, inputs: int, taken: int, left: int) -> tuple[Stage, Stag
             requests=ran.requests[0],
         ),
         Stage(
-            "reduce",
+            names[1],
             len(ran.shares),
             ran.seconds[1],
             pairs_in=left,
