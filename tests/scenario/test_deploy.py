@@ -148,6 +148,29 @@ def test_tasks_may_read_data_beside_the_store_when_that_is_asked_for(aws: Accoun
     assert ROLE not in aws.contents()["roles"]
 
 
+def test_tasks_may_write_beside_the_store_when_that_is_asked_for(aws: Account):
+    def named() -> list[str]:
+        return sorted(aws.contents()["roles"][ROLE]["policies"])
+
+    call("deploy", "aws", "--store", STORE, "--read", "s3://lab/words", "--write", "s3://lab/sorted")
+    assert named() == ["wrens-data", "wrens-results", "wrens-worker"]
+    said = call("deploy", "aws", "--store", STORE, "--write", "s3://lab/counted").output
+    assert f"let role {ROLE} write to s3://lab/counted" in said
+    assert "read" not in said.partition("let role")[2]
+    text = json.dumps(aws.contents()["roles"][ROLE]["policies"])
+    assert "s3:::lab/counted/*" in text
+    assert "s3:::lab/words/*" in text
+    assert "sorted" not in text
+    printed = call("deploy", "aws", "--store", STORE, "--write", "s3://lab/x", "--print-policies").stdout
+    (statement, _) = json.loads(printed)["data"]["Statement"]
+    assert statement["Resource"] == ["arn:aws:s3:::lab/x/*"]
+    call("deploy", "aws", "--store", STORE, "--write", "none", "--read", "none")
+    assert named() == ["wrens-worker"]
+    call("deploy", "aws", "--store", STORE, "--write", "s3://lab/sorted")
+    call("undeploy", "aws", "--role", "--yes")
+    assert ROLE not in aws.contents()["roles"]
+
+
 def test_another_processor_brings_other_code(aws: Account):
     deploy()
     before = aws.contents()["functions"][FUNCTION]["settings"]
