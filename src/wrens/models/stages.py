@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wrens.clock import SystemClock
@@ -25,6 +25,7 @@ from wrens.models import exchange
 from wrens.models.exchange import Exchange, Slice, Written
 from wrens.store.port import Store
 from wrens.wire import keys
+from wrens.wire.records import Requests
 
 MEMORY_MB = 256
 """Megabytes of pairs or rows that a worker holds before it writes some, where its memory is not known."""
@@ -49,6 +50,8 @@ class Stage:
         pairs_in, pairs_out: Pairs, rows or records that were taken and left.
         bytes_out: Bytes that were written for the next stage.
         objects: How many objects these are.
+        requests: What stores were asked for in its time, by its workers and by the client; see
+            :attr:`wrens.Executor.requests`.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Stage:
     pairs_out: int = 0
     bytes_out: int = 0
     objects: int = 0
+    requests: Requests = field(default_factory=Requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Ran:
         written: What the first stage wrote.
         shares: Bytes that each task of the second stage had to read.
         seconds: How long each stage took.
+        requests: What each has asked for.
         told: Which way the exchange was, and why.
     """
 
@@ -78,6 +83,7 @@ class Ran:
     written: list[Written]
     shares: list[int]
     seconds: tuple[float, float]
+    requests: tuple[Requests, Requests]
     told: str
 
 
@@ -142,7 +148,7 @@ def run(
     """
     check_name(executor)
     clock = SystemClock()
-    began = clock.now()
+    began, asked = clock.now(), executor.requests
     planned = [getattr(one, "planned", None) for one in inputs]
     nbytes = None if None in planned else sum(one for one in planned if one)
     with (
@@ -152,7 +158,7 @@ def run(
         mapper.way = step.way
         jobs.append(mapping := view.map_async(mapper, inputs))
         written = [one for some in mapping.results() for one in some]
-        mapped = clock.now()
+        mapped, halfway = clock.now(), executor.requests
         columns = exchange.columns(written) or [[]]
         shares = [[one] for one in columns] if reducers else shared_out(columns, executor.workers)
         check(written)
@@ -162,7 +168,10 @@ def run(
             found = reducing.results()
     _without(executor.store, keys.results(reducing.id), {part.key for part in found})
     sizes = [sum(one.nbytes for column in share for one in column) for share in shares]
-    return Ran(reducing, found, written, sizes, (mapped - began, clock.now() - mapped), step.told)
+    seconds = (mapped - began, clock.now() - mapped)
+    return Ran(
+        reducing, found, written, sizes, seconds, (halfway - asked, executor.requests - halfway), step.told
+    )
 
 
 @contextmanager
@@ -251,6 +260,7 @@ def stages_of(
             pairs_out=left,
             bytes_out=sum(one.nbytes for one in ran.written),
             objects=sum(bool(one.key) for one in ran.written),
+            requests=ran.requests[0],
         ),
         Stage(
             names[1],
@@ -260,5 +270,6 @@ def stages_of(
             pairs_out=sum(part.count for part in found),
             bytes_out=sum(part.nbytes for part in found),
             objects=sum(bool(part.key) for part in found),
+            requests=ran.requests[1],
         ),
     )

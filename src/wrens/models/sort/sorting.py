@@ -233,12 +233,13 @@ class _Plan:
     def carried_out(self, way: Exchange | None, *, overwrite: bool) -> Sorted:
         """Sort, and return where the data are."""
         stages.check_name(self._executor)
-        trial = keys.new_id()
+        trial, asked = keys.new_id(), self._executor.requests
         self._aside.submit(self._target.try_out, trial).result()
         self._target.see(trial)
         began = self._clock.now()
         parter = Parter(self._layout, self._splitters())
-        sample = Stage("sample", len(self._parts), self._clock.now() - began)
+        seconds = self._clock.now() - began
+        sample = Stage("sample", len(self._parts), seconds, requests=self._executor.requests - asked)
 
         def make_room(_: Sequence[Written]) -> None:
             self._target.clear(overwrite=overwrite)
