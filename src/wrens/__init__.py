@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wrens.core.policy import Resources as Resources
     from wrens.core.policy import Retry as Retry
     from wrens.environments.wanted import Environment as Environment
+    from wrens.models.bsp.running import bsp as bsp
     from wrens.models.exchange.policies import Chosen as Chosen
     from wrens.models.exchange.policies import Packed as Packed
     from wrens.models.exchange.policies import Redis as Redis
@@ -58,6 +59,7 @@ _HOMES = {
     "Shared": "wrens.core.executor",
     "TwoLevel": "wrens.models.exchange.policies",
     "attach": "wrens.core.attach",
+    "bsp": "wrens.models.bsp.running",
     "current_task": "wrens.worker.context",
     "gather": "wrens.models.mapreduce.gathering",
     "group_by": "wrens.models.mapreduce.aggregating",

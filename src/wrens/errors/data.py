@@ -83,6 +83,28 @@ class ExchangeLost(WrensError):
         )
 
 
+class BadMessage(WrensError, ValueError):
+    """A partition of a bulk-synchronous program has sent what cannot be sent, or asks for what it was not sent.
+
+    Args:
+        partition: Its number.
+        superstep: The superstep's.
+        problem: What it did, as the end of a sentence.
+        advice: What to do instead.
+        receives: It is the one that was sent something.
+    """
+
+    def __init__(
+        self, partition: int, superstep: int, problem: str = "", advice: str = "", receives: bool = False
+    ) -> None:
+        super().__init__(partition, superstep, problem, advice, receives)
+        self.partition, self.superstep, self.problem = partition, superstep, problem
+        self.advice, self.receives = advice, receives
+
+    def __str__(self) -> str:
+        return lines(f"partition {self.partition} {self.problem}, in superstep {self.superstep}", self.advice)
+
+
 class BadPair(WrensError, TypeError):
     """What a function has made of an input cannot be grouped by key.
 
