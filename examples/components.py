@@ -61,8 +61,9 @@ def main() -> None:
     with wrens.Executor(args.backend, store=args.store) as ex:
         run = components(ex, graphs.cut(*both, vertices, args.partitions))
         labels = np.concatenate(list(run.states()))
-    for label, size in sorted(zip(*np.unique(labels, return_counts=True)), key=lambda one: (-one[1], one[0]))[:10]:
-        print(f"{size:10,}  {label}")
+    found, sizes = np.unique(labels, return_counts=True)
+    for at in np.argsort(-sizes, kind="stable")[:10]:
+        print(f"{sizes[at]:10,}  {found[at]}")
 
 
 if __name__ == "__main__":

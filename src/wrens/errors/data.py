@@ -91,15 +91,11 @@ class BadMessage(WrensError, ValueError):
         superstep: The superstep's.
         problem: What it did, as the end of a sentence.
         advice: What to do instead.
-        receives: It is the one that was sent something.
     """
 
-    def __init__(
-        self, partition: int, superstep: int, problem: str = "", advice: str = "", receives: bool = False
-    ) -> None:
-        super().__init__(partition, superstep, problem, advice, receives)
-        self.partition, self.superstep, self.problem = partition, superstep, problem
-        self.advice, self.receives = advice, receives
+    def __init__(self, partition: int, superstep: int, problem: str = "", advice: str = "") -> None:
+        super().__init__(partition, superstep, problem, advice)
+        self.partition, self.superstep, self.problem, self.advice = partition, superstep, problem, advice
 
     def __str__(self) -> str:
         return lines(f"partition {self.partition} {self.problem}, in superstep {self.superstep}", self.advice)

@@ -103,7 +103,9 @@ def cut(sources: Numbers, targets: Numbers, vertices: int, partitions: int) -> l
     """
     if not 0 < partitions <= vertices:
         raise BadOption(f"partitions={partitions}", f"does not go with {vertices} vertices", "Take fewer.")
-    if len(sources) and (min(sources.min(), targets.min()) < 0 or max(sources.max(), targets.max()) >= vertices):
+    if len(sources) and (
+        min(sources.min(), targets.min()) < 0 or max(sources.max(), targets.max()) >= vertices
+    ):
         raise BadOption("edges", f"lead outside of the {vertices} vertices", "Number them from 0.")
     borders = np.linspace(0, vertices, partitions + 1).astype(np.int64)
     return [_links(sources, targets, borders, p) for p in range(partitions)]

@@ -79,7 +79,8 @@ class Board:
 
     def keys(self) -> set[str]:
         """Return the keys of all objects that are needed."""
-        return {one.key for one in (*self.states, *self.data, *self.sent)}
+        places = {place.key for place in (*self.states, *self.data)}
+        return places | {written.key for written in self.sent}
 
 
 def aggregated(done: Mapping[int, Done], ways: Mapping[str, Way]) -> dict[str, Any]:
@@ -87,9 +88,7 @@ def aggregated(done: Mapping[int, Done], ways: Mapping[str, Way]) -> dict[str, A
     found: dict[str, Any] = {}
     for p in sorted(done):
         for name, value in done[p].aggregated.items():
-            found[name] = (
-                combining.function_of(ways[name])(found[name], value) if name in found else value
-            )
+            found[name] = combining.function_of(ways[name])(found[name], value) if name in found else value
     return found
 
 
@@ -110,5 +109,3 @@ def step_of(number: int, done: Mapping[int, Done], seconds: float) -> Step:
         sum(one.sent for one in done.values()),
         sum(one.written.nbytes for one in done.values()),
     )
-
-

@@ -42,6 +42,12 @@ def last(store: Store, run: str) -> Board | None:
     return _read(store, found[-1]) if found else None
 
 
+def is_taken(store: Store, run: str) -> bool:
+    """Tell whether there is a run or a job of this name; states alone are of a client that died before it had one."""
+    last_of = next(iter(store.list(keys.supersteps(run))), None)
+    return last_of is not None or keys.manifest(run) in store.list(keys.job(run))
+
+
 def taken(store: Store, run: str) -> BadOption:
     """Return what is said when a name is taken."""
     return BadOption(

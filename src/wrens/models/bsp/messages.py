@@ -7,25 +7,22 @@ messages may be, and that what is combined is combined on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from wrens.errors import BadMessage
 from wrens.models import exchange
 from wrens.models.bsp import combining
-from wrens.models.bsp.combining import Columns, Way
+from wrens.models.bsp.combining import Way
 from wrens.models.exchange import Slice
 from wrens.serialize import Pack, pack
 from wrens.store.port import Buffer
 
-ONLY = ""
-"""The name of the column of arrays that were sent without one."""
-Typed = tuple[npt.NDArray[Any] | None, Columns]
-"""An index, if there is one, and columns."""
+if TYPE_CHECKING:  # programs with Python messages do without NumPy
+    import numpy.typing as npt
+
+    from wrens.models.bsp.columns import Columns, Typed
 
 
 def packed(value: Any, what: str) -> list[Buffer]:
@@ -41,7 +38,7 @@ def packed(value: Any, what: str) -> list[Buffer]:
 
 
 class Outbox:
-    """What a partition sends in one superstep.
+    """What a partition sends, tells and votes in one superstep.
 
     Args:
         sender: Its number.
@@ -55,6 +52,8 @@ class Outbox:
         self._python: dict[int, list[Any]] = {}
         self._typed: dict[int, list[Typed]] = {}
         self.sent = 0
+        self.told: dict[str, Any] = {}
+        self.halted = False
 
     def send(self, to: int, message: Any) -> None:
         """Send a Python value."""
@@ -67,21 +66,20 @@ class Outbox:
 
     def send_array(self, to: int, values: Any, index: Any) -> None:
         """Send rows."""
+        from wrens.models.bsp import columns
+
         to = self._receiver(to)
-        columns = self._columns(values)
-        rows = None if index is None else np.asarray(index)
-        if rows is not None and (rows.ndim != 1 or rows.dtype.kind not in "iu"):
-            raise self._bad(to, f"an index of {rows.ndim} dimensions of {rows.dtype}", "Whole numbers in a row.")
-        lengths = {len(column) for column in columns.values()} | ({len(rows)} if rows is not None else set())
-        if len(lengths) != 1:
-            raise self._bad(to, f"columns and index of different lengths: {sorted(lengths)}", "")
         sent = self._typed.setdefault(to, [])
-        if sent and not alike(sent[0], (rows, columns)):
-            raise self._bad(
-                to, f"{shape_of((rows, columns))} after {shape_of(sent[0])}", "Send one receiver one kind."
-            )
-        sent.append((rows, columns))
-        self.sent += lengths.pop()
+        try:
+            rows = columns.typed(values, index)
+        except ValueError as error:
+            advice = "send_array takes arrays of numbers, all of one length; send takes any value."
+            raise self._bad(f"sent partition {to} {error}", advice) from error
+        if sent and not columns.alike(sent[0], rows):
+            problem = f"sent partition {to} {columns.shape_of(rows)} after {columns.shape_of(sent[0])}"
+            raise self._bad(problem, "Send one receiver rows of one kind.")
+        sent.append(rows)
+        self.sent += len(next(iter(rows[1].values())))
 
     def parts(self) -> Iterator[list[Buffer]]:
         """Yield for each receiver what is written for it.
@@ -95,7 +93,7 @@ class Outbox:
                 yield []
                 continue
             what = f"a message of partition {self.sender} to partition {to}"
-            yield packed((self.sender, python, joined(typed, self.combine) if typed else None), what)
+            yield packed((python, _joined(typed, self.combine) if typed else None), what)
 
     def _receiver(self, to: int) -> int:
         try:
@@ -103,34 +101,13 @@ class Outbox:
                 return int(to)
         except (TypeError, ValueError):
             pass
-        raise BadMessage(
-            self.sender,
-            self.number,
+        raise self._bad(
             f"sent a message to partition {to!r}, which does not exist",
             f"There are {self.partitions}, from 0 to {self.partitions - 1}.",
         )
 
-    def _columns(self, values: Any) -> Columns:
-        columns: Columns
-        if isinstance(values, Mapping):
-            columns = {str(name): np.asarray(column) for name, column in values.items()}
-        elif hasattr(values, "schema") and hasattr(values, "column"):  # an Arrow batch or table
-            names = values.schema.names
-            columns = {name: np.asarray(values.column(i)) for i, name in enumerate(names)}
-        else:
-            columns = {ONLY: np.asarray(values)}
-        for name, column in columns.items():
-            if column.dtype.hasobject or not column.ndim:
-                raise BadMessage(
-                    self.sender,
-                    self.number,
-                    f"sent {column.dtype} of {column.ndim} dimensions as a column {name!r}",
-                    "send_array takes arrays of numbers; send takes any value.",
-                )
-        return columns
-
-    def _bad(self, to: int, problem: str, advice: str) -> BadMessage:
-        return BadMessage(self.sender, self.number, f"sent partition {to} {problem}", advice)
+    def _bad(self, problem: str, advice: str) -> BadMessage:
+        return BadMessage(self.sender, self.number, problem, advice)
 
 
 class Inbox:
@@ -150,6 +127,7 @@ class Inbox:
         self._slices, self._combine = slices, combine
         self._receiver, self._number = receiver, number
         self._found: tuple[list[Any], list[Typed]] | None = None
+        self._rows: Typed | None = None
 
     def __bool__(self) -> bool:
         """Tell whether there is any message, typed or not; reads nothing."""
@@ -172,7 +150,7 @@ class Inbox:
 
     def array(self) -> npt.NDArray[Any]:
         """Return all that was sent as arrays without names as one, in the order of the senders; maybe an empty one."""
-        return self._only(self._all()[1]) if self._read()[1] else np.empty(0)
+        return self._only(self._all()[1])
 
     def columns(self) -> Columns:
         """Return all that was sent as named columns: one array for each name; empty if nothing was."""
@@ -180,42 +158,42 @@ class Inbox:
 
     @property
     def index(self) -> npt.NDArray[Any]:
-        """For each row of the arrays the index that it was sent with."""
-        index = self._all()[0] if self._read()[1] else None
-        return np.empty(0, np.int64) if index is None else index
+        """For each row of the arrays the index that it was sent with; empty if there was none."""
+        from wrens.models.bsp import columns
+
+        index = self._all()[0]
+        return columns.none_at_all()[0] if index is None else index
 
     def _only(self, columns: Columns) -> npt.NDArray[Any]:
+        from wrens.models.bsp.columns import ONLY
+
         if set(columns) != {ONLY}:
-            raise BadMessage(
-                self._receiver,
-                self._number,
-                f"asked for an array, and was sent the columns {sorted(columns)}",
-                "inbox.columns() returns them by name.",
-                receives=True,
-            )
+            problem = f"was sent the columns {sorted(columns)}, and asked for an array without a name"
+            raise BadMessage(self._receiver, self._number, problem, "inbox.columns() returns them by name.")
         return columns[ONLY]
 
     def _all(self) -> Typed:
         """Return the typed messages as one."""
-        python, typed = self._read()
-        if len(typed) > 1:
-            first = typed[0]
-            for other in typed[1:]:
-                if not alike(first, other):
-                    problem = f"was sent {shape_of(first)} and {shape_of(other)}"
-                    raise BadMessage(
-                        self._receiver, self._number, problem, "Send one kind of rows.", receives=True
-                    )
-            typed = [joined(typed, self._combine)]
-            self._found = python, typed
-        return typed[0]
+        from wrens.models.bsp import columns
+
+        _, typed = self._read()
+        if not typed:
+            index, array = columns.none_at_all()
+            return index, {columns.ONLY: array}
+        for other in typed[1:]:
+            if not columns.alike(typed[0], other):
+                problem = f"was sent {columns.shape_of(typed[0])} and {columns.shape_of(other)}"
+                raise BadMessage(self._receiver, self._number, problem, "Send one receiver rows of one kind.")
+        if self._rows is None:
+            self._rows = columns.joined(typed, self._combine) if len(typed) > 1 else typed[0]
+        return self._rows
 
     def _read(self) -> tuple[list[Any], list[Typed]]:
         if self._found is None:
             python: list[Any] = []
             typed: list[Typed] = []
             for data in exchange.read(self._slices):
-                _, messages, rows = Pack(data).item(0)
+                messages, rows = Pack(data).item(0)
                 python += messages
                 if rows is not None:
                     typed.append(rows)
@@ -225,24 +203,7 @@ class Inbox:
         return self._found
 
 
-def joined(typed: Sequence[Typed], combine: Way | None) -> Typed:
-    """Return rows one below the other; those of one index combined, if there is an index and a word for how."""
-    index, columns = typed[0]
-    if len(typed) > 1:
-        columns = {name: np.concatenate([some[name] for _, some in typed]) for name in columns}
-        index = None if index is None else np.concatenate([rows for rows, _ in typed if rows is not None])
-    if index is not None and isinstance(combine, str):
-        return combining.by_index(index, columns, combine)
-    return index, columns
+def _joined(typed: Sequence[Typed], combine: Way | None) -> Typed:
+    from wrens.models.bsp import columns
 
-
-def alike(one: Typed, other: Typed) -> bool:
-    """Tell whether rows can stand below each other."""
-    return shape_of(one) == shape_of(other)
-
-
-def shape_of(typed: Typed) -> str:
-    """Return what kind of rows these are, in words."""
-    index, columns = typed
-    told = [f"{name or 'values'}: {c.dtype}{list(c.shape[1:]) or ''}" for name, c in sorted(columns.items())]
-    return f"rows of {', '.join(told)}" + (" with an index" if index is not None else "")
+    return columns.joined(typed, combine)

@@ -102,6 +102,8 @@ def bsp(
                 f"has {len(states)} partitions, and the run {run!r} has {len(board.states)}",
                 "Pass as many as the run was begun with; the run was left as it is.",
             )
+        if program.resumed:
+            program.clear_before(board)
         while not board.ended and (supersteps is None or board.number < supersteps):
             board = program.next(board)
         program.end(board)
@@ -126,10 +128,8 @@ class _Program:
 
     def begin(self, states: Sequence[Any], data: Sequence[Any] | None) -> Board:
         """Put states and data into the store, and claim the name."""
-        if self._named and next(self._store.list(keys.job(self._run)), None) is not None:
-            manifest = keys.manifest(self._run)
-            if manifest in self._store.list(keys.job(self._run)):
-                raise checkpoints.taken(self._store, self._run)
+        if self._named and checkpoints.is_taken(self._store, self._run):
+            raise checkpoints.taken(self._store, self._run)
         puts = [(i, state, None if data is None else data[i]) for i, state in enumerate(states)]
         with ThreadPoolExecutor(1 if exchange.is_near(self._store.url) else AT_ONCE) as pool:
             placed = list(pool.map(lambda put: self._put(*put), puts))
@@ -223,6 +223,11 @@ class _Program:
         for job in self._jobs:
             if job != self._run:
                 self._executor.discard(job)
+
+    def clear_before(self, board: Board) -> None:
+        """Delete the job that a client may have left that died just after its superstep was over."""
+        if board.number > 1 and not self._keep:
+            self._executor.discard(self._job_name(board.number - 1, 0))
 
     def end(self, board: Board) -> None:
         """Delete all but the last states and, of a run with a name, its last record."""

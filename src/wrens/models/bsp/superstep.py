@@ -85,20 +85,11 @@ class Superstep:
         aggregated: What partitions have told in the superstep before, by name; a name that nobody used is missing.
     """
 
-    def __init__(
-        self,
-        turn: Turn,
-        partitions: int,
-        combine: Way | None,
-        ways: Mapping[str, Way],
-    ) -> None:
-        self.number, self.partition, self.partitions = turn.number, turn.partition, partitions
+    def __init__(self, turn: Turn, outbox: Outbox, ways: Mapping[str, Way]) -> None:
+        self.number, self.partition, self.partitions = turn.number, turn.partition, outbox.partitions
         self.aggregated: dict[str, Any] = dict(turn.aggregated)
         self.data: Any = None if turn.data is None else warm.data_at(turn.data)
-        self._ways = ways
-        self._outbox = Outbox(turn.partition, turn.number, partitions, combine)
-        self._told: dict[str, Any] = {}
-        self._halted = False
+        self._outbox, self._ways = outbox, ways
 
     def __repr__(self) -> str:
         return f"<Superstep {self.number} of partition {self.partition} of {self.partitions}>"
@@ -138,13 +129,14 @@ class Superstep:
                 f"has no way to combine values; there are ways for {known}",
                 f"Write wrens.bsp(..., aggregate={{{name!r}: 'sum'}}).",
             )
-        if name in self._told:
-            value = combining.function_of(self._ways[name])(self._told[name], value)
-        self._told[name] = value
+        told = self._outbox.told
+        if name in told:
+            value = combining.function_of(self._ways[name])(told[name], value)
+        told[name] = value
 
     def halt(self) -> None:
         """Vote to end: this partition's step is not called again until somebody sends it a message."""
-        self._halted = True
+        self._outbox.halted = True
 
 
 class Stepper:
@@ -180,24 +172,24 @@ class Stepper:
         """
         clock = SystemClock()
         began = clock.now()
-        at = Superstep(turn, self.partitions, self.combine, self.ways)
+        outbox = Outbox(turn.partition, turn.number, self.partitions, self.combine)
+        at = Superstep(turn, outbox, self.ways)
         state = warm.state_at(turn.state)
         inbox = Inbox(turn.inbox, self.combine, turn.partition, turn.number)
         called = clock.now()
         try:
             state = self.step(at, state, inbox)
         except Exception as error:
-            error.add_note(f"raised by {self.__qualname__} for partition {turn.partition} in superstep {turn.number}")
+            error.add_note(
+                f"raised by {self.__qualname__} for partition {turn.partition} in superstep {turn.number}"
+            )
             raise
         ended = clock.now()
-        outbox = at._outbox  # noqa: SLF001 - made here
         kept = packed(state, f"the state of partition {turn.partition}")
         written = exchange.write([*outbox.parts(), kept], store=self.store, folder=self.folder)
         warm.wrote(state_of(written), kept)
         over = clock.now()
-        return Done(
-            written, at._halted, at._told, outbox.sent, ended - called, over - began, WORKER  # noqa: SLF001
-        )
+        return Done(written, outbox.halted, outbox.told, outbox.sent, ended - called, over - began, WORKER)
 
 
 def state_of(written: Written) -> Slice:
