@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ from wrens.errors import BadMessage, BadOption, JobFailed, ObjectMissing
 from wrens.models.bsp import warm
 from wrens.models.bsp.columns import by_index
 from wrens.models.exchange import Slice
+from wrens.programs import graphs
 from wrens.store import open_store
 from wrens.wire import keys
+
+_spec = spec_from_file_location("pagerank", Path(__file__).parents[2] / "examples" / "pagerank.py")
+assert _spec is not None
+assert _spec.loader is not None
+pagerank = module_from_spec(_spec)
+_spec.loader.exec_module(pagerank)
 
 
 @pytest.fixture
@@ -245,6 +253,20 @@ def test_a_run_whose_step_raised_goes_on_with_a_better_one(tmp_path: Path) -> No
         run = wrens.bsp(ex, steps(good=True), [0, 0], supersteps=4, name="run", resume=True)
     assert list(run.states()) == [0 + 1 + 2] * 2
     assert ledger.lines()[len(before) :] == ["2 1", "3 0", "3 1"]
+
+
+def test_pagerank_agrees_with_a_power_iteration(ex: wrens.Executor) -> None:
+    vertices = 1 << 9
+    sources, targets = graphs.rmat(9, 3000, seed=3)
+    degree, rank = np.bincount(sources, minlength=vertices), np.full(vertices, 1 / vertices)
+    for _ in range(20):
+        given = np.bincount(targets, weights=(rank / np.maximum(degree, 1))[sources], minlength=vertices)
+        rank = (1 - 0.85) / vertices + 0.85 * (given + rank[degree == 0].sum() / vertices)
+    for partitions in (1, 3):
+        run = pagerank.pagerank(ex, graphs.cut(sources, targets, vertices, partitions), 20)
+        found = np.concatenate(list(run.states()))
+        assert np.abs(found - rank).max() < 1e-12
+    assert abs(rank.sum() - 1) < 1e-9
 
 
 def test_a_state_that_is_kept_is_one_for_whoever_asks() -> None:
