@@ -6,8 +6,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Tests wait for servers more than they compute, so two run at a time; those of a module or class stay together.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadscope
+# Tests wait for servers about as much as they compute, so three run at a time; those of a module or class stay together.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types contracts lambda scenario-lambda stress chaos bench clean

@@ -157,7 +157,9 @@ def main(bench: Bench) -> None:
         "--quick", action="store_true", help="fewer rounds and smaller sizes, to try the script"
     )
     parser.add_argument(
-        "--rounds", type=int, help=f"turns of every entrant (default {bench.rounds}; quick: 2)"
+        "--rounds",
+        type=int,
+        help=f"turns of every entrant (default {bench.rounds}; quick: {min(2, bench.rounds)})",
     )
     parser.add_argument("--only", help="comma-separated systems, such as wrens,joblib")
     parser.add_argument("--turn", help=argparse.SUPPRESS)
@@ -170,7 +172,7 @@ def main(bench: Bench) -> None:
     entrants = bench.entrants(args.quick)
     if args.only:
         entrants = [one for one in entrants if one.system in args.only.split(",")]
-    rounds = args.rounds or (2 if args.quick else bench.rounds)
+    rounds = args.rounds or (min(2, bench.rounds) if args.quick else bench.rounds)
     machine = describe(sorted({one.system for one in entrants}))
     rows = compare(bench, entrants, script=script, rounds=rounds)
     bars = [

@@ -30,6 +30,7 @@ SCRIPTS = (
     "lambda_chaos",
     "word_count",
     "sort_records",
+    "exchange_growth",
 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,23 @@ if TYPE_CHECKING:
     from ledger import Ledger
 
 
+ROOM_BYTES = 4 << 30
+"""So much memory has to be free for files; without ``make stress`` the tests use a tenth of it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have temporary files in memory, where there is room: a store in a directory is many small files."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or any("stress" in word for word in config.args) or not memory.is_dir():
+        return
+    if os.statvfs(memory).f_flag & os.ST_NOEXEC or shutil.disk_usage(memory).free < ROOM_BYTES:
+        return
+    place = memory / f"wrens-tests-{os.getuid()}"
+    place.mkdir(exist_ok=True)
+    place.chmod(0o711)  # a test looks from outside, as another user
+    os.environ["TMPDIR"] = tempfile.tempdir = str(place)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keys that tests make are not those of whoever runs them."""
@@ -34,6 +54,12 @@ def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--on", choices=["local", "lambda"], default="local", help="where tests/scenario runs")
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector look at what tests make, and not at the thousands of tests each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

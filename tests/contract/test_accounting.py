@@ -196,7 +196,11 @@ def test_processes_of_this_computer_on_a_bucket_cost_requests_only(setting: Sett
 def test_a_directory_costs_nothing_and_keeps_no_accounts(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with wrens.Executor("local", store=store, max_workers=1) as ex:
+        before = ex.requests
         ex.options(name="free").map_async(abs, [1]).results()
+        asked = ex.requests - before
+    # Function, manifest, page and end by the client, and the verdict by the worker.
+    assert asked.puts >= 5
     assert not [key for key in store.list(keys.attempts("free")) if key.endswith("account")]
     assert cost_of("free", store).items == ()
     shown = CliRunner().invoke(app, ["show", "free", "--store", str(tmp_path)])

@@ -1,7 +1,8 @@
-"""What an exchange asks of a bucket, counted there, is what the formula says."""
+"""What an exchange, and each stage beside it, asks of a bucket, counted there, is what the formula and the stage say."""
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,11 @@ from s3_proxy import Proxy, proxied
 
 import wrens
 from wrens.models.exchange import Exchange, Packed, TwoLevel, choosing
+from wrens.models.stages import Stage
 from wrens.store import open_store
+from wrens.wire.records import Requests
+
+CLASSES = {"PutObject": "puts", "GetObject": "gets", "HeadObject": "gets", "ListObjectsV2": "lists"}
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +50,43 @@ def test_requests_are_those_of_the_formula(
         assert (seen["PutObject"], seen["GetObject"]) == asked
         assert seen.keys() <= {"PutObject", "GetObject", "DeleteObject"}
         assert not [key for key in open_store(url).list("") if "/exchange/" in key]
+
+
+def _seen(proxy: Proxy) -> Counter[str]:
+    return Counter(CLASSES[one.operation] for one in proxy.log() if one.operation in CLASSES)
+
+
+def _told(stages: tuple[Stage, ...]) -> Requests:
+    return sum((stage.requests for stage in stages), Requests())
+
+
+def test_the_requests_of_stages_are_those_that_the_server_has_seen(proxy: Proxy, tmp_path: Path) -> None:
+    place = f"s3://exchange/{tmp_path.name}"
+    query = f"?endpoint={proxy.url}"
+    text = b"".join(b"%08d %s\n" % (n * 7919 % 10**8, b"x" * 90) for n in range(4000))
+    open_store(f"{place}{query}&signed=no").put("text/one", text)
+    with wrens.Executor("local", store=f"{place}/jobs{query}", max_workers=2) as ex:
+        list(ex.map(abs, range(2)))  # so that the driver's first sign of life is behind
+        parts = wrens.partition(f"{place}/text{query}", size=100_000)
+        proxy.clear()
+        found = wrens.map_reduce(ex, parts, _digits, combine=operator.add, exchange=TwoLevel(), reducers=9)
+        seen, told = _seen(proxy), _told(found.stages)
+        # Partitions and parts are read by workers, each verdict once by the client.
+        assert told.gets == seen["gets"] >= 2 * len(parts)
+        # A sign of life, and a look whether there are verdicts, may be under way.
+        assert 0 <= seen["puts"] - told.puts <= 1
+        assert 0 <= seen["lists"] - told.lists <= 2
+        reading = [one for one in proxy.log() if one.key.endswith("/text/one")]
+        assert len(reading) >= len(parts)
+
+        proxy.clear()
+        done = wrens.sort(ex, f"{place}/text{query}", f"{place}/sorted{query}", border=100, size=100_000)
+        seen, told = _seen(proxy), _told(done.stages)
+        assert seen["gets"] - told.gets == 1  # whether the text is one object, before the first stage
+        assert 1 <= seen["puts"] - told.puts <= 2  # the manifest
+        assert 0 <= seen["lists"] - told.lists <= 4  # what is at the target, before and after
+
+
+def _digits(part: wrens.Partition) -> Iterator[tuple[str, int]]:
+    for line in part.lines():
+        yield line[:2], 1

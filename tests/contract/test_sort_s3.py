@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING
 
 import pytest
+from sort_chaos import contents
 
 import wrens
 from wrens.errors import TargetTaken
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from emulators import Server
 
 LARGE = 66 * 2**20
+_numbers = itertools.count()
 
 
 def names(target: str) -> list[str]:
@@ -26,11 +29,17 @@ def names(target: str) -> list[str]:
     return [key for key, _ in sizes(open_store(place.store), place.prefix)]
 
 
-def test_a_sort_in_a_bucket(aws: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bucket(aws: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket of the test's own, at the service that the environment names."""
     for name, value in aws.environment.items():
         monkeypatch.setenv(name, value)
-    bucket = f"sort-{os.getpid()}"
-    aws.make_bucket(bucket)
+    name = f"sort-{os.getpid()}-{next(_numbers)}"
+    aws.make_bucket(name)
+    return name
+
+
+def test_a_sort_in_a_bucket(bucket: str) -> None:
     how = {"border": WIDTH, "key": slice(0, KEY)}
     with wrens.Executor(store=f"s3://{bucket}/store", max_workers=2) as ex:
         before = write(ex, f"s3://{bucket}/in", 20_000, seed=1, parts=4)
@@ -47,13 +56,23 @@ def test_a_sort_in_a_bucket(aws: Server, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not list(open_store(f"s3://{bucket}/?signed=no").list("store/jobs/"))
 
 
-def test_large_objects_travel_in_parts_and_leave_nothing(
-    aws: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"sort-large-{os.getpid()}"
-    aws.make_bucket(bucket)
+def test_a_sort_in_a_bucket_writes_the_same_bytes_each_way(bucket: str, shard: str) -> None:
+    how = {"border": WIDTH, "key": slice(0, KEY)}
+    ways = {None: "packed", wrens.TwoLevel(): "two-level", wrens.Redis(shard): "redis"}
+    with wrens.Executor("inline", store=f"s3://{bucket}/store") as ex:
+        write(ex, f"s3://{bucket}/in", 6000, seed=2, parts=3)
+        found = []
+        for way, name in ways.items():
+            target = f"s3://{bucket}/{name}"
+            done = wrens.sort(ex, f"s3://{bucket}/in/", target, size=100_000, exchange=way, **how)
+            assert done.exchange.startswith(f"{name}: ")
+            found.append(contents(target))
+        assert not [key for key in ex.store.list("jobs/") if "/exchange/" in key]
+    assert len(found[0]) == 7
+    assert found[0] == found[1] == found[2]
+
+
+def test_large_objects_travel_in_parts_and_leave_nothing(bucket: str) -> None:
     target = target_of(f"s3://{bucket}/large")
     data = bytes(1000) + os.urandom(1000)
     data *= LARGE // 2000

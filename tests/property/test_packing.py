@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wrens.core import packing as pack
@@ -26,6 +26,7 @@ WORKERS = st.integers(1, 2000)
 # --- tasks that are known at once -----------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(TOTALS, PACKINGS, WORKERS, PER_TASK, TARGETS)
 def test_sizes_add_up(
     total: int, packing: Packing, workers: int, per_task_s: float | None, target_s: float
@@ -35,6 +36,7 @@ def test_sizes_add_up(
     assert all(size >= 1 for size in sizes)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1_000_000), ADAPTIVE, WORKERS, PER_TASK, TARGETS)
 def test_adapted_sizes_are_alike_and_within_bounds(
     total: int, packing: Packing, workers: int, per_task_s: float | None, target_s: float

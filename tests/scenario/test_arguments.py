@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from ledger import Ledger, doze, hold, until
 
@@ -161,6 +160,8 @@ def test_a_future_that_nobody_waits_for_is_refused_while_it_has_no_result(
 
 
 def test_a_large_result_goes_from_worker_to_worker(ex: wrens.Executor) -> None:
+    import numpy as np
+
     array = ex.submit(np.arange, 1_000_000)
     assert ex.submit(np.sum, array).result(30) == 499_999_500_000
 
@@ -169,6 +170,8 @@ def test_a_large_result_goes_from_worker_to_worker(ex: wrens.Executor) -> None:
 
 
 def test_a_shared_value_is_read_by_many(ex: wrens.Executor) -> None:
+    import numpy as np
+
     big = ex.put(np.arange(100_000))
     assert list(ex.map(lambda i, a: int(a[i]), range(50), [big] * 50)) == list(range(50))
     assert ex.submit(add, ex.put(1), x=ex.put(2)).result(30) == 3

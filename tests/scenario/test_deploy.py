@@ -35,13 +35,19 @@ KEY = "5ec2e7" + 58 * "0"
 OTHER_KEY = 64 * "1"
 
 
-@pytest.fixture
-def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    with account(tmp_path / "account") as made:
-        for name, value in made.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("WRENS_SIGNING_KEY", KEY)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with account(tmp_path_factory.mktemp("account")) as made:
         yield made
+
+
+@pytest.fixture
+def aws(server: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    server.empty()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WRENS_SIGNING_KEY", KEY)
+    return server
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +144,29 @@ def test_tasks_may_read_data_beside_the_store_when_that_is_asked_for(aws: Accoun
     call("deploy", "aws", "--store", STORE, "--read", "none")
     assert readable() == []
     call("deploy", "aws", "--store", STORE, "--read", "s3://lab/words")
+    call("undeploy", "aws", "--role", "--yes")
+    assert ROLE not in aws.contents()["roles"]
+
+
+def test_tasks_may_write_beside_the_store_when_that_is_asked_for(aws: Account):
+    def named() -> list[str]:
+        return sorted(aws.contents()["roles"][ROLE]["policies"])
+
+    call("deploy", "aws", "--store", STORE, "--read", "s3://lab/words", "--write", "s3://lab/sorted")
+    assert named() == ["wrens-data", "wrens-results", "wrens-worker"]
+    said = call("deploy", "aws", "--store", STORE, "--write", "s3://lab/counted").output
+    assert f"let role {ROLE} write to s3://lab/counted" in said
+    assert "read" not in said.partition("let role")[2]
+    text = json.dumps(aws.contents()["roles"][ROLE]["policies"])
+    assert "s3:::lab/counted/*" in text
+    assert "s3:::lab/words/*" in text
+    assert "sorted" not in text
+    printed = call("deploy", "aws", "--store", STORE, "--write", "s3://lab/x", "--print-policies").stdout
+    (statement, _) = json.loads(printed)["data"]["Statement"]
+    assert statement["Resource"] == ["arn:aws:s3:::lab/x/*"]
+    call("deploy", "aws", "--store", STORE, "--write", "none", "--read", "none")
+    assert named() == ["wrens-worker"]
+    call("deploy", "aws", "--store", STORE, "--write", "s3://lab/sorted")
     call("undeploy", "aws", "--role", "--yes")
     assert ROLE not in aws.contents()["roles"]
 

@@ -217,7 +217,9 @@ def test_a_function_of_another_version_and_key(made: Account):
         assert OTHER_KEY not in said
     finally:
         functions.update_function_configuration(FunctionName=FUNCTION, Environment=before)
-        functions.get_waiter("function_updated_v2").wait(FunctionName=FUNCTION, WaiterConfig={"Delay": 1})
+        functions.get_waiter("function_updated_v2").wait(
+            FunctionName=FUNCTION, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600}
+        )
 
 
 def test_a_function_that_lambda_itself_repeats(made: Account):
@@ -273,3 +275,24 @@ def test_a_backend_that_it_does_not_know():
     done = CliRunner().invoke(app, ["doctor", "--backend", "abacus"])
     assert done.exit_code == 2
     assert "--backend abacus cannot be checked" in done.output
+
+
+def test_places_beside_the_store_are_tried_by_the_client_and_by_a_worker(made: Account):
+    beside = [
+        "--read",
+        "s3://lab/jobs/functions",
+        "--write",
+        "s3://lab/jobs/values",
+        "--write",
+        "s3://lab/no",
+    ]
+    said = doctor(made.environment, *beside)
+    for who in ("here", "by a worker"):
+        assert re.search(rf"✓ read s3://lab/jobs/functions, {who} +(s3://lab/jobs/functions/|nothing)", said)
+        assert re.search(rf"✓ write s3://lab/jobs/values, {who} +an object was written", said)
+    assert "✓ write s3://lab/no, here" in said
+    # The client may do all, and the role nothing beside its store.
+    ((name, told),) = failures(said).items()
+    assert name == "write s3://lab/no, by a worker"
+    assert "permission denied" in told
+    assert "→ wrens deploy aws --store s3://lab/jobs --region us-east-1 --read" in told

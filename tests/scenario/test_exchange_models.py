@@ -1,18 +1,18 @@
-"""MapReduce and grouping give the same results whichever way the data go between their stages."""
+"""MapReduce, grouping and sorting give the same results whichever way the data go between their stages."""
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as client
-from emulators import redis
+from sort_chaos import contents
 
 import wrens
-from wrens.errors import Cancelled, ExchangeLost, JobFailed
+from wrens.errors import BadOption
+from wrens.models.sort.records import KEY, WIDTH, write
+from wrens.models.sort.validating import summed, validate
 
 TEXTS = [" ".join(f"w{(i * k) % 97}" for k in range(200)) for i in range(12)]
 
@@ -70,32 +70,49 @@ def test_groups_are_the_same(tmp_path: Path, shard: str) -> None:
     assert found[2].exchange.startswith("redis: ")
 
 
-@pytest.mark.parametrize("when", [3, 9, 14, 20])
-def test_a_shard_that_is_killed_gives_the_right_result_or_a_named_error(
-    tmp_path: Path, shard: str, when: int
-) -> None:
-    calls = []
-    with redis(tmp_path) as server, wrens.Executor("inline", store=f"file://{tmp_path}/store") as ex:
-
-        def reduce(_: str, ones: list[int]) -> int:
-            calls.append(1)
-            if len(calls) == 4 * (when - 11):
-                os.kill(server.pid, signal.SIGKILL)
-            return sum(ones)
-
-        def mapped(text: str) -> list[tuple[str, int]]:
-            if TEXTS.index(text) == when:
-                os.kill(server.pid, signal.SIGKILL)
-            return words(text)
-
-        way = wrens.Redis([shard, f"redis://127.0.0.1:{server.port}"])
-        try:
-            found = wrens.map_reduce(ex, TEXTS, mapped, reduce, reducers=9, exchange=way).collect()
-        except JobFailed as error:
-            seen = {type(one) for one in error.exceptions}
-            assert ExchangeLost in seen
-            assert seen <= {ExchangeLost, Cancelled}  # the first failure ends the others
+@pytest.mark.parametrize("kind", ["records", "lines", "rows"])
+def test_a_sort_writes_the_same_bytes(tmp_path: Path, shard: str, kind: str) -> None:
+    how: dict[str, Any] = {"border": WIDTH, "key": slice(0, KEY)}
+    with wrens.Executor("inline", store=f"file://{tmp_path}/store") as ex:
+        if kind == "records":
+            write(ex, tmp_path / "in", 4000, seed=3, parts=4)
+        elif kind == "lines":
+            (tmp_path / "in").mkdir()
+            (tmp_path / "in/a").write_text("\n".join(f"{i * 7919 % 997} {i}" for i in range(9000)))
+            how = {"key": lambda line: line.split()[0]}
         else:
-            assert found == {word: sum(text.split().count(word) for text in TEXTS) for word in found}
-            assert len(found) == len({word for text in TEXTS for word in text.split()})
-    client.Redis.from_url(shard).flushdb()
+            pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+            table = pa.table(
+                {"k": [i * 7919 % 97 or None for i in range(30_000)], "x": map(str, range(30_000))}
+            )
+            pq.write_table(table, tmp_path / "in", row_group_size=5000)
+            how = {"key": ["-k"]}
+        ways = {"packed": wrens.Packed(), "two-level": wrens.TwoLevel(), "redis": wrens.Redis(shard)}
+        found = {}
+        for name, way in ways.items():
+            done = wrens.sort(ex, tmp_path / "in", tmp_path / name, size=15_000, exchange=way, **how)
+            assert done.exchange.startswith(f"{name}: ")
+            found[name] = contents(str(tmp_path / name))
+        assert len(done.parts) > 2
+        assert validate(ex, tmp_path / "redis", **how) == summed(ex, tmp_path / "in", **how)
+    assert found["packed"] == found["two-level"] == found["redis"]
+    assert client.Redis.from_url(shard).dbsize() == 0
+
+
+def test_a_sort_of_no_records_goes_each_way(tmp_path: Path, shard: str) -> None:
+    (tmp_path / "in").write_bytes(b"")
+    with wrens.Executor("inline", store=f"file://{tmp_path}/store") as ex:
+        redis_ = wrens.Redis(shard)
+        for i, way in enumerate((None, wrens.TwoLevel(), redis_, wrens.Chosen(redis=redis_))):
+            assert wrens.sort(ex, tmp_path / "in", tmp_path / str(i), exchange=way).records == 0
+
+
+@pytest.mark.parametrize("way", ["redis", wrens.Packed])
+def test_what_is_no_way_is_told_and_nothing_is_written(tmp_path: Path, way: Any) -> None:
+    (tmp_path / "in").write_text("b\na\n")
+    with (
+        wrens.Executor("inline", store=f"file://{tmp_path}/store") as ex,
+        pytest.raises(BadOption, match="is no way through an exchange") as caught,
+    ):
+        wrens.sort(ex, tmp_path / "in", tmp_path / "out", exchange=way)
+    assert f"Nothing was written to {tmp_path}/out." in caught.value.__notes__

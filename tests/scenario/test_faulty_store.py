@@ -17,6 +17,7 @@ import pytest
 from ledger import Ledger, Stopwatch, until
 
 import wrens
+from wrens.clock import VirtualClock
 from wrens.errors import JobFailed, StoreError, WrensError
 from wrens.store import Fault, FaultyStore, RetryingStore, Store, open_store
 from wrens.testing.store_faults import faulty_url
@@ -29,8 +30,9 @@ KINDS: list[Any] = ["error", "lost_reply", "torn", "delay"]
 
 @pytest.fixture(autouse=True)
 def _less_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a driver break a job after one second of trouble instead of eleven."""
+    """Let a driver break a job after four failures at once, instead of eleven seconds."""
     monkeypatch.setattr("wrens.core.driver.TROUBLE", 4)
+    monkeypatch.setattr("wrens.core.driver.AGAIN_S", 0.005)
 
 
 # --- what a program does; with functions that need no module to be shipped, so that it is quick -----------
@@ -126,7 +128,7 @@ def test_a_fault_at_every_step_of_the_client(tmp_path: Path, program: Any, kind:
 def test_a_patient_store_hides_a_fault_at_every_step(tmp_path: Path, program: Any, kind: Any) -> None:
     for nth in range(1, calls_of(program, tmp_path / "0") + 1):
         inner = FaultyStore(open_store(tmp_path / str(nth)), [Fault(nth=nth, kind=kind)])
-        assert survive("inline", RetryingStore(inner), program) is None
+        assert survive("inline", RetryingStore(inner, clock=VirtualClock()), program) is None
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -173,7 +175,7 @@ def test_a_store_with_every_third_call_failing_under_local_workers(
         calls += 1
         return Fault(kind=kind) if calls % 3 == 0 else None
 
-    patient = RetryingStore(FaultyStore(open_store(tmp_path / "store"), script))
+    patient = RetryingStore(FaultyStore(open_store(tmp_path / "store"), script), clock=VirtualClock())
     with wrens.Executor(store=patient, max_workers=2) as ex:
         for program in PROGRAMS:
             program(ex)

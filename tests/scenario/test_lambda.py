@@ -197,7 +197,9 @@ def test_a_function_that_cannot_be_loaded_stops_the_job_at_once(account: Server,
     functions = boto3.client("lambda", region_name="us-east-1")
     make_function(account, "broken")
     functions.update_function_configuration(FunctionName="broken", Handler="wrens.no_such_module.handle")
-    functions.get_waiter("function_updated_v2").wait(FunctionName="broken")
+    functions.get_waiter("function_updated_v2").wait(
+        FunctionName="broken", WaiterConfig={"Delay": 0.05, "MaxAttempts": 600}
+    )
     watch = Stopwatch()
     with (
         wrens.Executor("lambda:broken", store=store) as ex,
@@ -213,10 +215,10 @@ def test_a_function_that_cannot_be_loaded_stops_the_job_at_once(account: Server,
 def test_what_does_not_end_in_time_is_run_elsewhere_and_what_never_does_fails_by_name(
     account: Server, store: str
 ) -> None:
-    make_function(account, "short", timeout_s=8)
+    make_function(account, "short", timeout_s=5)
     with wrens.Executor("lambda:short", store=store, max_workers=2) as ex:
         ex.submit(abs, -1).result(60)
-        assert list(ex.options(packing=wrens.Packing(size=4)).map(sleeps, [2.5] * 8)) == [2.5] * 8
+        assert list(ex.options(packing=wrens.Packing(size=4)).map(sleeps, [1.5] * 8)) == [1.5] * 8
         with pytest.raises(TaskTimeout, match="worker's time on this platform"):
             ex.submit(sleeps, 60.0).result(60)
 

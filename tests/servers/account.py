@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Account:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._clients: dict[str, Any] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,13 +47,21 @@ class Account:
 
     def client(self, service: str) -> Any:
         """Return boto3's client of a service, with all rights."""
-        return _SESSION.client(
-            service,
-            endpoint_url=self.server.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        if service not in self._clients:
+            self._clients[service] = _SESSION.client(
+                service,
+                endpoint_url=self.server.url,
+                region_name="us-east-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+        return self._clients[service]
+
+    def empty(self) -> None:
+        """Forget everything that was made, as a new account would be."""
+        request = urllib.request.Request(f"{self.server.url}/_ministack/reset", method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
 
     def person(self, name: str, policy: Mapping[str, Any], who: str = "user") -> dict[str, str]:
         """Make a user with this policy; returns what makes a process act as they."""

@@ -95,12 +95,17 @@ def moto(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def redis(folder: Path, **settings: str) -> Iterator[Server]:
-    """Run a Redis server, or Valkey where there is none; ``settings`` are its own, such as ``maxmemory``.
+def redis(folder: Path, *, port: int = 0, **settings: str) -> Iterator[Server]:
+    """Run a Redis server, or Valkey where there is none.
 
     What it holds is gone when it ends. Its address is ``redis://127.0.0.1:PORT``.
+
+    Args:
+        folder: For its log.
+        port: Where it listens; 0 finds one.
+        settings: Its own, such as ``maxmemory``.
     """
-    port = free_port()
+    port = port or free_port()
     program = shutil.which("redis-server") or str(install.VALKEY_SERVER)
     given = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(folder), **settings}
     command = [program, *(word for name, value in given.items() for word in (f"--{name}", value))]

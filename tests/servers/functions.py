@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from functools import cache
 
-import boto3
+from account import Account
 from emulators import Server
 
 import wrens
@@ -36,13 +36,7 @@ def make_function(
     **variables: str,
 ) -> str:
     """Make a function that carries out attempts, and return its name."""
-    functions = boto3.client(
-        "lambda",
-        region_name="us-east-1",
-        endpoint_url=server.url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    functions = Account(server).client("lambda")
     functions.create_function(
         FunctionName=name,
         Runtime=f"python{python}",
@@ -64,5 +58,7 @@ def make_function(
         },
     )
     functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=retries)
-    functions.get_waiter("function_active_v2").wait(FunctionName=name)
+    functions.get_waiter("function_active_v2").wait(
+        FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600}
+    )
     return name

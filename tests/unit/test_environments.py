@@ -346,15 +346,15 @@ def test_a_signed_store_changes_nothing_for_the_worker(
     assert Path(found.folder, "pkg", "data.bin").stat().st_size == 10_000
 
 
-def test_every_module_of_models_that_cannot_do_without_a_package_says_so() -> None:
+def test_every_module_of_ours_that_cannot_do_without_a_package_says_so() -> None:
     import ast
 
-    import wrens.models
+    import wrens
     from wrens.environments.needs import OURS_NEED
 
-    root = Path(wrens.models.__path__[0])
-    for path in root.rglob("*.py"):
-        module = ".".join(("wrens.models", *path.relative_to(root).with_suffix("").parts))
+    root = Path(wrens.__path__[0])
+    for path in [*(root / "models").rglob("*.py"), *(root / "programs").rglob("*.py")]:
+        module = ".".join(("wrens", *path.relative_to(root).with_suffix("").parts))
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Import):
                 for alias in node.names:

@@ -217,6 +217,17 @@ def test_a_sort_that_did_not_end_has_no_manifest_and_says_so(
     assert read(tmp_path / "out") == b"a\n" * 1000 + b"b\n" * 1000
 
 
+def test_a_name_is_that_of_the_last_stage_and_not_taken_twice(ex: wrens.Executor, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"b\na\n" * 1000)
+    named = ex.options(name=f"sorted-{tmp_path.name}")
+    done = wrens.sort(named, tmp_path / "in", tmp_path / "out", size=1000)
+    assert len(wrens.attach(f"sorted-{tmp_path.name}", store=ex.store.url)) == len(done.parts) > 1
+    with pytest.raises(BadOption, match="is taken") as caught:
+        wrens.sort(named, tmp_path / "in", tmp_path / "again")
+    assert caught.value.__notes__ == [f"Nothing was written to {tmp_path}/again."]
+    assert not (tmp_path / "again").exists()
+
+
 @pytest.mark.parametrize(
     ("source", "target", "told"),
     [

@@ -45,7 +45,7 @@ def bench(
     ] = None,
     partition_mb: Annotated[int, typer.Option("--partition-mb", help="Size of a partition.")] = 32,
 ) -> None:
-    """Run a program on data made for it, print time and bytes by stage, and check the result."""
+    """Run a program on data made for it, print time, bytes and requests by stage, and check the result."""
     from wrens.programs import catalogue, making  # with NumPy, which the other commands do not need
 
     program = catalogue.program(name)
@@ -89,6 +89,10 @@ def _show(stages: tuple[Stage, ...], nbytes: int) -> None:
                 f"{rate}/s of input",
                 texts.size(stage.bytes_out) if stage.bytes_out else "",
                 f"{stage.objects:,}" if stage.objects else "",
+                f"{stage.requests.puts:,}",
+                f"{stage.requests.gets:,}",
+                f"{stage.requests.lists:,}",
             )
         )
-    table(["stage", ">tasks", ">time", ">throughput", ">bytes between stages", ">objects"], rows)
+    asked = [">writes", ">reads", ">lists"]
+    table(["stage", ">tasks", ">time", ">throughput", ">bytes between stages", ">objects", *asked], rows)

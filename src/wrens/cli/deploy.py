@@ -66,6 +66,12 @@ ReadOption = Annotated[
         "--read", help="s3://bucket/prefix of data that tasks may read too; repeatable. none: nothing."
     ),
 ]
+WriteOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--write", help="s3://bucket/prefix that tasks may write results to; repeatable. none: nothing."
+    ),
+]
 PoliciesOption = Annotated[
     bool, typer.Option("--print-policies", help="Only print who has to be allowed what, as JSON.")
 ]
@@ -98,6 +104,7 @@ def deploy_aws(
     image: ImageOption = None,
     image_context: ContextOption = None,
     read: ReadOption = None,
+    write: WriteOption = None,
     region: RegionOption = None,
     print_policies: PoliciesOption = False,
     dry_run: DryRunOption = False,
@@ -107,9 +114,9 @@ def deploy_aws(
         _write_context(image_context, arch or "x86_64")
         return
     url = _store(store)
-    reads = None if read is None else tuple(one for one in read if one != "none")
+    reads, writes = _places(read), _places(write)
     if print_policies:
-        _print_policies(url, name, region, reads or ())
+        _print_policies(url, name, region, reads or (), writes or ())
         return
     from wrens.backends.aws_lambda import deployed, deploying, steps
 
@@ -123,13 +130,14 @@ def deploy_aws(
         ephemeral_mb=ephemeral,
         concurrency=concurrency,
         reads=reads,
+        writes=writes,
     )
     planned = deploying.plan(wish, found)
     _say_what(wish)
     if dry_run:
         for step in planned:
             data(f"would {step.text}")
-        as_json(_policies(place, reads or ()))
+        as_json(_policies(place, reads or (), writes or ()))
     else:
         steps.carry_out(aws, planned, told=lambda text: data(f"done: {text}"))
     if not planned:
@@ -172,6 +180,11 @@ def undeploy_aws(
 
 
 # --- what both need ---
+
+
+def _places(said: list[str] | None) -> tuple[str, ...] | None:
+    """Return addresses beside the store; ``None`` when nothing was said, and none for the word "none"."""
+    return None if said is None else tuple(one for one in said if one != "none")
 
 
 def _store(store: str | None) -> str:
@@ -239,16 +252,19 @@ def _option(name: str, region: str | None) -> str:
     return function + (f" --region {region}" if region else "")
 
 
-def _policies(place: Place, reads: Sequence[str]) -> dict[str, object]:
+def _policies(place: Place, reads: Sequence[str], writes: Sequence[str]) -> dict[str, object]:
     from wrens.backends.aws_lambda import permissions
 
     found: dict[str, object] = {
         who: permissions.document(made(place)) for who, made in permissions.POLICIES.items()
     }
-    return found | ({"data": permissions.document(permissions.data(place, reads))} if reads else {})
+    beside = (*permissions.data(place, reads), *permissions.results(place, writes))
+    return found | ({"data": permissions.document(beside)} if beside else {})
 
 
-def _print_policies(url: str, name: str, region: str | None, reads: Sequence[str]) -> None:
+def _print_policies(
+    url: str, name: str, region: str | None, reads: Sequence[str], writes: Sequence[str]
+) -> None:
     """Print the policies; the account's number is only known when there are credentials."""
     from wrens.backends.aws_lambda.naming import Place, address_of, default_function
 
@@ -259,7 +275,7 @@ def _print_policies(url: str, name: str, region: str | None, reads: Sequence[str
         told = region or address.settings.get("region") or os.environ.get("AWS_REGION") or "us-east-1"
         place = Place(told, PLACEHOLDER, default_function(name), address.bucket, address.prefix)
         note(f"the account is not known ({error.code}): {PLACEHOLDER} stands for it, {told} for the region")
-    as_json(_policies(place, reads))
+    as_json(_policies(place, reads, writes))
 
 
 def _write_context(folder: Path, arch: str) -> None:

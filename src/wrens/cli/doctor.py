@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Annotated
 
@@ -27,7 +29,7 @@ from wrens.environments import installer
 from wrens.errors import BadEnvironment, BadOption, StoreDenied, StoreError, WrensError
 from wrens.report import texts
 from wrens.store import default_store_url, open_store
-from wrens.store.checking import try_verbs
+from wrens.store.checking import try_reading, try_verbs, try_writing
 from wrens.store.signing_keys import signing_key
 from wrens.version import __version__
 
@@ -49,6 +51,12 @@ def doctor(
     region: Annotated[
         str | None, typer.Option("--region", help="AWS's region; by default that of AWS's own tools.")
     ] = None,
+    read: Annotated[
+        list[str] | None, typer.Option("--read", help="Data beside the store that tasks read; repeatable.")
+    ] = None,
+    write: Annotated[
+        list[str] | None, typer.Option("--write", help="Where tasks write results beside it; repeatable.")
+    ] = None,
 ) -> None:
     """Check everything that jobs need, one by one, and say what to run for what is missing."""
     url = store or default_store_url()
@@ -56,7 +64,12 @@ def doctor(
     if chosen not in BACKENDS:
         raise BadOption(f"--backend {chosen}", "cannot be checked", f"Use {' or '.join(BACKENDS)}.")
     found = []
-    asked = _lambda(url, function or chosen_function(), region) if chosen == "lambda" else _local(url)
+    beside = _Beside(tuple(read or ()), tuple(write or ()))
+    asked = (
+        _lambda(url, function or chosen_function(), region, beside)
+        if chosen == "lambda"
+        else _local(url, beside)
+    )
     for check in asked:
         print_checks([(check.outcome, check.name, check.evidence, check.fix)])
         found.append(check)
@@ -71,7 +84,29 @@ def doctor(
     data(f"All is well: {texts.count(len(found) - len(skipped), 'check')} passed{left}.")
 
 
-def _local(url: str) -> Iterator[Check]:
+@dataclass(frozen=True)
+class _Beside:
+    """Addresses beside the store that tasks read and write."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    @property
+    def trials(self) -> list[tuple[str, Callable[[str], str], str]]:
+        """What is tried: its name, and what does it with which address."""
+        found: list[tuple[str, Callable[[str], str], str]] = []
+        found += [(f"read {one}", try_reading, one) for one in self.reads]
+        return found + [(f"write {one}", try_writing, one) for one in self.writes]
+
+    @property
+    def options(self) -> str:
+        """What makes ``wrens deploy aws`` allow all of it."""
+        return "".join(f" --read {one}" for one in self.reads) + "".join(
+            f" --write {one}" for one in self.writes
+        )
+
+
+def _local(url: str, beside: _Beside) -> Iterator[Check]:
     yield Check("Python", PASSED, f"{python_version()} at {sys.executable}; wrens {__version__}")
     well = True
     for check in _store(url, "Choose another directory: --store DIRECTORY, or WRENS_STORE."):
@@ -79,9 +114,10 @@ def _local(url: str) -> Iterator[Check]:
         yield check
     if well:
         yield _task("local", url)
+        yield from _data("local", url, beside, "see that this user may do that there", "as above")
 
 
-def _lambda(url: str, function: str, region: str | None) -> Iterator[Check]:
+def _lambda(url: str, function: str, region: str | None, beside: _Beside) -> Iterator[Check]:
     from wrens.backends.aws_lambda import checking
 
     yield _python()
@@ -102,6 +138,8 @@ def _lambda(url: str, function: str, region: str | None) -> Iterator[Check]:
             yield check
         if well:
             yield _task("lambda", url)
+            print_them = f"{checking.policies_command(place)}{beside.options}   prints what to allow: 'data'"
+            yield from _data("lambda", url, beside, print_them, f"{mend}{beside.options}")
         else:
             yield Check("task", SKIPPED, "not run, because of what failed above")
 
@@ -166,6 +204,34 @@ def _store(url: str, mend: str, mend_denied: str = "") -> Iterator[Check]:
             yield Check(name, FAILED, tried.problem, "use another service for the store")
         else:
             yield Check(name, PASSED, "works")
+
+
+def _data(backend: str, url: str, beside: _Beside, mend_here: str, mend_there: str) -> Iterator[Check]:
+    """Try what lies beside the store, here and on a worker.
+
+    Args:
+        backend: Where workers run.
+        url: The store.
+        beside: What to try.
+        mend_here: What to run when this client may not.
+        mend_there: What to run when workers may not.
+    """
+    if not beside.trials:
+        return
+    with Executor(backend, store=url, max_workers=1) as ex:
+        there = [(name, ex.submit(trying, address)) for name, trying, address in beside.trials]
+        for name, trying, address in beside.trials:
+            yield _seen(f"{name}, here", partial(trying, address), mend_here)
+        for name, future in there:
+            yield _seen(f"{name}, by a worker", partial(future.result, TASK_S), mend_there)
+
+
+def _seen(name: str, look: Callable[[], str], mend: str) -> Check:
+    try:
+        return Check(name, PASSED, look())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the user has to see
+        told = f"{error.problem}: {error.reason}" if isinstance(error, StoreError) else str(error)
+        return Check(name, FAILED, told.partition("\n")[0], mend)
 
 
 def _task(backend: str, url: str) -> Check:

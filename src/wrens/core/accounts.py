@@ -2,7 +2,8 @@
 
     jobs/<job>/attempts/driver.<id>/account       when a job that is kept has ended, and again when the session closes
 
-Decides when an account is written and what stands in it. What was asked is counted by :mod:`wrens.store.meters`, so a
+Decides when an account is written and what stands in it; and what was asked in all, by this process and, as far as their
+verdicts have come, by workers, is known here to whoever wants to compare two moments. What was asked is counted by :mod:`wrens.store.meters`, so a
 store that nobody bills has no accounts, and nothing is done for it. An account is evidence: a store that refuses it is
 ignored, and what is asked after the last one, such as by who reads results later, is in none.
 """
@@ -15,10 +16,10 @@ from collections.abc import Callable, Iterable
 
 from wrens.clock import Clock
 from wrens.errors import StoreError
-from wrens.store.meters import is_metered, meter_at
+from wrens.store.meters import is_metered, made_here, meter_at, unbilled
 from wrens.store.port import Store
 from wrens.wire import envelope, keys
-from wrens.wire.records import Account, Requests
+from wrens.wire.records import Account, Requests, Usage
 
 
 class Accounts:
@@ -39,7 +40,18 @@ class Accounts:
         self._meter = meter_at(store.url) if is_metered(store.url) else None
         self._launched: Counter[str] = Counter()
         self._written: dict[str, Account] = {}
+        self._workers = Requests()
         self._shared = self._meter.of_job("") if self._meter else Requests()
+
+    def settled(self, usage: Usage) -> None:
+        """Add what a worker has asked for, as its verdict tells."""
+        for asked in (usage.requests, usage.unbilled):
+            if asked is not None:
+                self._workers = self._workers + asked
+
+    def until_now(self) -> Requests:
+        """Return what this process has asked of buckets and directories, and workers whose verdicts were read."""
+        return made_here() + unbilled.total() + self._workers
 
     def launched(self, job_id: str) -> None:
         """Note that an attempt was given to the backend."""

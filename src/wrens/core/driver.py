@@ -39,6 +39,8 @@ SHARED_SWEEP_S = 0.5
 """The same for a job that another driver may be working on."""
 TROUBLE = 8
 """How often in a row a job's object may fail to be read or written, until the job is broken."""
+AGAIN_S = 0.1
+"""So long the first wait after a failure takes; it doubles with each, up to five seconds."""
 IDLE_S = 0.5
 """After this long without anything to do, the driver tidies up."""
 UNTIDY = 100
@@ -339,7 +341,7 @@ class Driver(Loop):
         if count >= TROUBLE or not isinstance(error, StoreError):
             self._refused(key[0], error)
             return []
-        self._look_again.append((self._clock.now() + min(5.0, 0.05 * 2**count), again))
+        self._look_again.append((self._clock.now() + min(5.0, AGAIN_S * 2 ** (count - 1)), again))
         self._look_again.sort(key=lambda item: item[0])
         return []
 

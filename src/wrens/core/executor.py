@@ -30,7 +30,7 @@ from wrens.errors import BadOption
 from wrens.serialize import load_reference, pack
 from wrens.store.port import Store
 from wrens.wire import keys
-from wrens.wire.records import ValueRef
+from wrens.wire.records import Requests, ValueRef
 
 T = TypeVar("T")
 
@@ -284,6 +284,24 @@ class Executor(concurrent.futures.Executor):
         512
         """
         return self._options.resources.memory_mb or self._session.backend.limits.memory_mb
+
+    @property
+    def requests(self) -> Requests:
+        """What stores were asked for until now: by this process, and by workers of which a verdict has come.
+
+        The difference between two moments is what the work between them has asked for; where this process does other
+        things at the same time, these are in it too. What attempts have asked that were lost or came too late is not,
+        nor what was asked of Redis. Requests to directories are those that a bucket would have been sent.
+
+        >>> import wrens
+        >>> with wrens.Executor("inline", store="memory://counts") as ex:
+        ...     before = ex.requests
+        ...     ex.submit(abs, -1).result()
+        ...     (ex.requests - before).puts > 0
+        1
+        True
+        """
+        return self._session.driver.signs.accounts.until_now()
 
     @property
     def store(self) -> Store:

@@ -106,7 +106,8 @@ class Signs:
             self._store.put(key, envelope.to_json(loss), mode="replace")
 
     def settled(self, verdict: Verdict, batch: Batch) -> None:
-        """Tell of a verdict that was found."""
+        """Tell of a verdict that was found, and count what its attempt has asked for."""
+        self.accounts.settled(verdict.usage)
         again = [c.count for c in verdict.children if c.tries > batch.tries or c.losses > batch.losses]
         self.tell(
             lambda at: events.BatchSettled(

@@ -24,13 +24,16 @@ OURS_NEED = {
     "wrens.models.sort.layouts": ("numpy",),
     "wrens.models.sort.lending": ("numpy",),
     "wrens.models.sort.ordering": ("numpy",),
+    "wrens.models.sort.ranging": ("numpy",),
     "wrens.models.sort.records": ("numpy",),
     "wrens.models.mapreduce.results.Rows": ("pyarrow",),
     "wrens.models.sort.rows": ("numpy", "pyarrow"),
     "wrens.models.partitions.tables": ("numpy", "pyarrow"),
     "wrens.models.sort.validating": ("numpy",),
     "wrens.models.partitions.words": ("numpy", "pyarrow"),
+    "wrens.programs.catalogue": ("numpy",),
     "wrens.programs.inputs": ("numpy",),
+    "wrens.programs.making": ("numpy",),
 }
 """What is used by those modules and classes of wrens that a task, or an input, may refer to. Only what they cannot do
 without: bytes between stages are compressed where pyarrow happens to be."""
@@ -95,7 +98,7 @@ def _of_ours(name: str) -> tuple[str, ...]:
     >>> _of_ours("wrens.models.partitions.borders.Fixed"), _of_ours("wrens.models.partitions.borders.Delimiter")
     (('numpy',), ())
     """
-    parts = name.split(".") if name.startswith("wrens.models.") else []
+    parts = name.split(".") if name.startswith(("wrens.models.", "wrens.programs.")) else []
     reached = (".".join(parts[:depth]) for depth in range(3, len(parts) + 1))
     return next((OURS_NEED[part] for part in reached if part in OURS_NEED), ())
 

@@ -79,7 +79,8 @@ class ExchangeLost(WrensError):
     def __str__(self) -> str:
         return lines(
             f"{self.place} had {self.name} for the next stage, and {self.reason}",
-            "No result was made of what is left. Run it again, with exchange=wrens.Packed() if the server does not last.",
+            "No result was made of what is left, which is deleted. The input is as it was: run it again, with "
+            "exchange=wrens.Packed() if the server does not last.",
         )
 
 

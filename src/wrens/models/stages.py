@@ -13,18 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wrens.clock import SystemClock
 from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.core.policy import whole
-from wrens.errors import BadOption, JobFailed, StoreError
+from wrens.errors import BadOption, ExchangeLost, JobFailed, StoreError
 from wrens.models import exchange
 from wrens.models.exchange import Exchange, Slice, Written
 from wrens.store.port import Store
 from wrens.wire import keys
+from wrens.wire.records import Requests
 
 MEMORY_MB = 256
 """Megabytes of pairs or rows that a worker holds before it writes some, where its memory is not known."""
@@ -49,6 +50,8 @@ class Stage:
         pairs_in, pairs_out: Pairs, rows or records that were taken and left.
         bytes_out: Bytes that were written for the next stage.
         objects: How many objects these are.
+        requests: What stores were asked for in its time, by its workers and by the client; see
+            :attr:`wrens.Executor.requests`.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Stage:
     pairs_out: int = 0
     bytes_out: int = 0
     objects: int = 0
+    requests: Requests = field(default_factory=Requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Ran:
         written: What the first stage wrote.
         shares: Bytes that each task of the second stage had to read.
         seconds: How long each stage took.
+        requests: What each has asked for.
         told: Which way the exchange was, and why.
     """
 
@@ -78,11 +83,12 @@ class Ran:
     written: list[Written]
     shares: list[int]
     seconds: tuple[float, float]
+    requests: tuple[Requests, Requests]
     told: str
 
 
 class Writer(Protocol):
-    """The task of the first stage."""
+    """The task of the first stage: it writes ``fan`` parts of each input, by the way that :func:`run` gives it."""
 
     fan: int
     way: Exchange
@@ -129,18 +135,20 @@ def run(
         executor: Runs them. A name among its options is that of the second stage's job.
         inputs: One for each task of the first stage.
         mapper: The task of the first stage.
-        reducer: The task of the second; its results are parts (:mod:`wrens.models.mapreduce.results`).
+        reducer: The task of the second; its results tell ``key``, ``nbytes`` and ``count`` of an object, as parts do
+            (:mod:`wrens.models.mapreduce.results`).
         reducers: How many tasks the second stage has; ``None`` for as many as there is work for.
         check: Called between the stages with what was written; what it raises ends the work.
         way: The way through the exchange; ``None`` chooses.
 
     Raises:
-        JobFailed: if a task failed; the executor keeps no more than the jobs themselves.
+        ExchangeLost: if a Redis server was lost with what the first stage had written.
+        JobFailed: if a task failed otherwise; the executor keeps no more than the jobs themselves.
         BadOption: if the name is taken.
     """
     check_name(executor)
     clock = SystemClock()
-    began = clock.now()
+    began, asked = clock.now(), executor.requests
     planned = [getattr(one, "planned", None) for one in inputs]
     nbytes = None if None in planned else sum(one for one in planned if one)
     with (
@@ -150,7 +158,7 @@ def run(
         mapper.way = step.way
         jobs.append(mapping := view.map_async(mapper, inputs))
         written = [one for some in mapping.results() for one in some]
-        mapped = clock.now()
+        mapped, halfway = clock.now(), executor.requests
         columns = exchange.columns(written) or [[]]
         shares = [[one] for one in columns] if reducers else shared_out(columns, executor.workers)
         check(written)
@@ -160,7 +168,10 @@ def run(
             found = reducing.results()
     _without(executor.store, keys.results(reducing.id), {part.key for part in found})
     sizes = [sum(one.nbytes for column in share for one in column) for share in shares]
-    return Ran(reducing, found, written, sizes, (mapped - began, clock.now() - mapped), step.told)
+    seconds = (mapped - began, clock.now() - mapped)
+    return Ran(
+        reducing, found, written, sizes, seconds, (halfway - asked, executor.requests - halfway), step.told
+    )
 
 
 @contextmanager
@@ -170,6 +181,9 @@ def _ended(view: Executor, which: str) -> Iterator[tuple[Executor, list[Job[Any]
     try:
         yield view, jobs
     except JobFailed as error:
+        for failure in error.failures.values():
+            if isinstance(failure, ExchangeLost):
+                raise failure from None  # the other tasks ended because of it, or for the same reason
         if jobs and error.job == jobs[0].id:
             error.add_note(f"This was the {which} of two stages; what was made for the other one is deleted.")
         raise
@@ -224,7 +238,9 @@ def shared_out(columns: Sequence[Sequence[Slice]], workers: int) -> list[list[Se
     return shares
 
 
-def stages_of(ran: Ran, inputs: int, taken: int, left: int) -> tuple[Stage, Stage]:
+def stages_of(
+    ran: Ran, inputs: int, taken: int, left: int, names: tuple[str, str] = ("map", "reduce")
+) -> tuple[Stage, Stage]:
     """Return what the two stages did.
 
     Args:
@@ -232,25 +248,28 @@ def stages_of(ran: Ran, inputs: int, taken: int, left: int) -> tuple[Stage, Stag
         inputs: Tasks of the first stage.
         taken: Pairs or rows that it took.
         left: What was left of them.
+        names: What the stages are called.
     """
     found: Iterable[Any] = ran.results
     return (
         Stage(
-            "map",
+            names[0],
             inputs,
             ran.seconds[0],
             pairs_in=taken,
             pairs_out=left,
             bytes_out=sum(one.nbytes for one in ran.written),
             objects=sum(bool(one.key) for one in ran.written),
+            requests=ran.requests[0],
         ),
         Stage(
-            "reduce",
+            names[1],
             len(ran.shares),
             ran.seconds[1],
             pairs_in=left,
             pairs_out=sum(part.count for part in found),
             bytes_out=sum(part.nbytes for part in found),
             objects=sum(bool(part.key) for part in found),
+            requests=ran.requests[1],
         ),
     )

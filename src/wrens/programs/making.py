@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from wrens.core.executor import Executor
 from wrens.errors import AlreadyExists
+from wrens.models.sort.target import target_of
 from wrens.programs.catalogue import Program
+from wrens.store import open_store
 from wrens.store.data import open_data, place_of
 from wrens.store.port import sizes
 
@@ -38,7 +40,9 @@ def make(executor: Executor, program: Program, place: str, nbytes: int) -> tuple
     url, prefix = place_of(source)
     there = {key for name in program.tables for key, _ in sizes(open_data(url), f"{prefix}/{name}/")}
     missing = [one for one in wanted if f"{prefix}/{_name(*one)}" not in there]
-    list(executor.map(_maker(program, url, prefix, nbytes // count), missing))
+    # Written by a store of their own: that of all files has its drafts where few may write, perhaps on another disk.
+    target = target_of(source)
+    list(executor.map(_maker(program, target.store, target.prefix, nbytes // count), missing))
     found = (n for name in program.tables for _, n in sizes(open_data(url), f"{prefix}/{name}/"))
     return source, sum(found)
 
@@ -55,7 +59,7 @@ def _maker(program: Program, url: str, prefix: str, nbytes: int) -> Callable[[tu
         table, number = one
         blocks = list(tables[table](number, nbytes))
         try:
-            open_data(url).put(f"{prefix}/{_name(table, number)}", blocks)
+            open_store(url, decided=True).put(f"{prefix}{_name(table, number)}", blocks)
         except AlreadyExists:
             return  # another attempt has made the same
 

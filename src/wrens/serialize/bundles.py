@@ -56,6 +56,10 @@ class _File:
     imports: frozenset[str]
 
 
+_imports: dict[tuple[str, str], tuple[int, int, frozenset[str]]] = {}
+"""What the file of a path and name imports, with its time and length: parsing is slow, so all executors share it."""
+
+
 class Files:
     """Contents and imports of files that were read, good until a file's time or length changes."""
 
@@ -64,19 +68,25 @@ class Files:
 
     def read(self, stamp: Stamp) -> _File:
         """Return a file's content and what it imports."""
-        name, path, changed, length = stamp
+        _, path, changed, length = stamp
         known = self._known.get(path)
         if known is None or known[:2] != (changed, length):
             with open(path, "rb") as file:  # noqa: PTH123
                 content = file.read()
-            imports = imports_of_source(content, _package_of(name)) if name.endswith(".py") else frozenset()
-            known = self._known[path] = (changed, length, _File(content, imports))
+            known = self._known[path] = (changed, length, _File(content, _imports_of(stamp, content)))
         return known[2]
 
-    def keep(self, paths: Iterable[str]) -> None:
-        """Forget all other files."""
-        wanted = set(paths)
-        self._known = {path: file for path, file in self._known.items() if path in wanted}
+
+def _imports_of(stamp: Stamp, content: bytes) -> frozenset[str]:
+    """Return what a file with this content imports."""
+    name, path, changed, length = stamp
+    if not name.endswith(".py"):
+        return frozenset()
+    known = _imports.get((path, name))
+    if known is None or known[:2] != (changed, length):
+        found = imports_of_source(content, _package_of(name))
+        known = _imports[path, name] = (changed, length, found)
+    return known[2]
 
 
 def make_bundle(modules: Iterable[str], files: Files) -> Bundle:

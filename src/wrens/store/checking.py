@@ -1,6 +1,6 @@
-"""Whether a store does what the port promises, tried on an object that is made for it.
+"""Whether a store does what the port promises, tried on an object that is made for it; and whether data may be used.
 
-Decides what is tried and in which order. The object has a name that nobody else uses, and is deleted at the end.
+Decides what is tried and in which order. Such an object has a name that nobody else uses, and is deleted at the end.
 A sign that all is well, and no proof: that needs :class:`wrens.testing.StoreContract`.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from wrens.errors import AlreadyExists, ObjectMissing, StoreError
+from wrens.store import data
 from wrens.store.port import Store
 from wrens.wire import keys
 
@@ -60,6 +61,44 @@ def try_verbs(store: Store) -> Iterator[Tried]:
     if first.well:
         yield _tried("delete", lambda: store.delete([key]))
         yield _tried("tell what is missing", lambda: _missing(store, key))
+
+
+def try_reading(address: str) -> str:
+    """Find the first object of the user's data at an address and read a byte of it; returns what was seen.
+
+    Raises:
+        StoreError: if that may not be done.
+
+    >>> from wrens.store import open_store
+    >>> open_store("memory://reads").put("words/a.txt", b"one")
+    >>> try_reading("memory://reads/words"), try_reading("memory://reads/lines")
+    ('memory://reads/words/a.txt was read', 'nothing is there yet; it may be listed')
+    """
+    found = data.first(address)
+    if found is None:
+        return "nothing is there yet; it may be listed"
+    data.open_data(found.store).get(found.key, length=1)
+    return f"{found.url} was read"
+
+
+def try_writing(address: str) -> str:
+    """Write an object below an address, read, list and delete it; returns what was seen.
+
+    Raises:
+        StoreError: if something of that may not be done.
+
+    >>> try_writing("memory://written/sorted")
+    'an object was written, read, listed and deleted'
+    """
+    url, key = data.place_of(address)
+    store, name = data.open_data(url), f"{key.rstrip('/')}/_trial-{keys.new_id()}".lstrip("/")
+    store.put(name, CONTENT)
+    try:
+        store.get(name)
+        next(iter(store.list(name[: name.rfind("/") + 1])), None)
+    finally:
+        store.delete([name])
+    return "an object was written, read, listed and deleted"
 
 
 def _tried(what: str, act: Callable[[], str | None]) -> Tried:

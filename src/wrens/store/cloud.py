@@ -29,7 +29,7 @@ from wrens.errors import (
     StoreUnavailable,
 )
 from wrens.store.failures import first_line, translate
-from wrens.store.meters import Meter, Verb, meter_at
+from wrens.store.meters import Verb, meter_at, unbilled
 from wrens.store.naming import as_buffers, check_key, check_prefix, check_range, pieces, total
 from wrens.store.port import Buffer, Mode
 from wrens.store.readback import same_object
@@ -105,13 +105,12 @@ class CloudStore:
         self._large = large
         self._part = part
         self._copies = False
-        self._meter: Meter | None = meter_at(url) if repeats else None
+        self._meter = meter_at(url) if repeats else unbilled
         self.url = url
 
     def _count(self, verb: Verb, key: str, nbytes: int = 0, *, times: int = 1) -> None:
         """Note requests before they are made, so that those which fail are counted too."""
-        if self._meter is not None:
-            self._meter.count(verb, key, nbytes, times=times)
+        self._meter.count(verb, key, nbytes, times=times)
 
     def put(self, key: str, data: Buffer | Sequence[Buffer], *, mode: Mode = "if_absent") -> None:
         """Store an object, given as one buffer or as several that are joined.

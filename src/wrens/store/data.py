@@ -105,6 +105,19 @@ def find(addresses: Address | Iterable[Address]) -> list[Object]:
     return [found for address in addresses for found in _named(address)]
 
 
+def first(address: Address) -> Object | None:
+    """Return the first object that an address names, or ``None``; what follows it is not listed.
+
+    Raises:
+        StoreError: if the store cannot be asked.
+
+    >>> first("memory://nothing-there/words/") is None
+    True
+    """
+    url, pattern = place_of(address)
+    return next(_files(url, pattern) if url.startswith("file:") else _objects(url, pattern), None)
+
+
 def _named(address: Address) -> list[Object]:
     url, pattern = place_of(address)
     found = list(_files(url, pattern) if url.startswith("file:") else _objects(url, pattern))

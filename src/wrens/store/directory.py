@@ -26,6 +26,7 @@ from pathlib import Path
 from wrens.errors import AlreadyExists, ObjectMissing, StoreError, StoreUnavailable
 from wrens.store.failures import translate
 from wrens.store.files import read, write_all
+from wrens.store.meters import unbilled
 from wrens.store.naming import RESERVED, as_buffers, check_key, check_prefix, check_range
 from wrens.store.port import Buffer, Mode
 
@@ -33,6 +34,8 @@ _NO_SUCH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 # Linux can write a file that has no name yet; most of its file systems can, and NFS cannot.
 _NAMELESS: int = getattr(os, "O_TMPFILE", 0) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110
+_PAGE = 1000
+"""Keys that a bucket lists or deletes with one request."""
 _RACES = 64
 """How often a put makes its directory anew when a delete removes it in between."""
 
@@ -74,6 +77,7 @@ class DirectoryStore:
         """
         target = self._root + check_key(key)
         buffers = as_buffers(data)
+        unbilled.count("put", key, sum(map(len, buffers)))
         try:
             if mode == "if_absent" and self._nameless and self._put_nameless(buffers, target, key):
                 return
@@ -189,21 +193,24 @@ class DirectoryStore:
         if start or length is not None:
             check_range(start, length)
         try:
-            return read(self._root + check_key(key), start, length, maps=self.maps)
+            found = read(self._root + check_key(key), start, length, maps=self.maps)
         except OSError as error:
+            unbilled.count("get", key)
             if error.errno in _NO_SUCH:
                 raise ObjectMissing("get", key, self.url) from None
             raise translate(error, "get", key, self.url) from error
+        unbilled.count("get", key, len(found))
+        return found
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``, in order, one directory at a time."""
-        return self._walk(check_prefix(prefix), after)
+        return self._listed(check_prefix(prefix), after)
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield the keys that begin with ``prefix``, in order, each with how many bytes the object has."""
         for key in self.list(prefix):
             with suppress(ObjectMissing):  # deleted while listing
-                yield key, self.size(key)
+                yield key, self._size(key)
 
     def size(self, key: str) -> int:
         """Return how many bytes an object has.
@@ -211,6 +218,10 @@ class DirectoryStore:
         Raises:
             ObjectMissing: if there is no such object.
         """
+        unbilled.count("get", key)
+        return self._size(key)
+
+    def _size(self, key: str) -> int:
         try:
             status = os.stat(self._root + check_key(key))  # noqa: PTH116
         except OSError as error:
@@ -220,6 +231,13 @@ class DirectoryStore:
         if stat.S_ISDIR(status.st_mode):
             raise ObjectMissing("get", key, self.url)
         return status.st_size
+
+    def _listed(self, prefix: str, after: str) -> Iterator[str]:
+        unbilled.count("list", prefix)
+        for n, key in enumerate(self._walk(prefix, after), start=1):
+            if n % _PAGE == 1 and n > 1:
+                unbilled.count("list", prefix)
+            yield key
 
     def _walk(self, prefix: str, after: str) -> Iterator[str]:
         for name in self._names(prefix):
@@ -251,7 +269,9 @@ class DirectoryStore:
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, and the directories that they leave empty; missing ones are ignored."""
         parents: set[str] = set()
-        for key in keys:
+        for n, key in enumerate(keys):
+            if n % _PAGE == 0:
+                unbilled.count("delete", key)
             try:
                 os.unlink(self._root + check_key(key))  # noqa: PTH108
             except OSError as error:

@@ -5,7 +5,8 @@ are counted where they are made, in the adapter, and not where they are wanted. 
 in this process counts into one :class:`Meter`, whoever has opened it.
 
 Decides what is one request, of which class, and to which job it belongs: the one in whose part of the store the key
-is. Knows no prices. Directories and memory have no meter: nobody bills them.
+is. Knows no prices. What is asked of directories and memory nobody bills, so it is counted apart and together, as the
+requests that a bucket would have been sent.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _lock = threading.Lock()
 class Meter:
     """Counts the requests of this process to one bucket and prefix.
 
+    Args:
+        by_job: Whether it is kept which job they belong to.
+
     >>> meter = Meter()
     >>> meter.count("put", "jobs/j/manifest", 400)
     >>> meter.count("list", "drivers/")
@@ -36,10 +40,11 @@ class Meter:
     (Requests(lists=1), Requests(puts=1, lists=1, bytes_written=400))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_job: bool = True) -> None:
         self._lock = threading.Lock()
         self._of: dict[str, list[int]] = {}
-        self._forgotten = [0] * 6
+        self._all = [0] * 6
+        self._by_job = by_job
 
     def count(self, verb: Verb, key: str, nbytes: int = 0, *, times: int = 1) -> None:
         """Count a request, or several of a kind, and what they carry.
@@ -50,14 +55,14 @@ class Meter:
             nbytes: What was sent with a put, or came with a get.
             times: How many requests it was.
         """
-        job = job_of(key)
+        place, there = _PLACES[verb], _WRITTEN if verb == "put" else _READ
         with self._lock:
-            counts = self._of.get(job)
-            if counts is None:
-                counts = self._of[job] = [0] * 6
-            counts[_PLACES[verb]] += times
-            if nbytes:
-                counts[_WRITTEN if verb == "put" else _READ] += nbytes
+            self._all[place] += times
+            self._all[there] += nbytes
+            if self._by_job:
+                counts = self._of.setdefault(job_of(key), [0] * 6)
+                counts[place] += times
+                counts[there] += nbytes
 
     def of_job(self, job: str) -> Requests:
         """Return what was counted for a job; with an empty id, what belongs to none."""
@@ -67,14 +72,12 @@ class Meter:
     def total(self) -> Requests:
         """Return all that was counted."""
         with self._lock:
-            return Requests(*map(sum, zip(self._forgotten, *self._of.values(), strict=True)))
+            return Requests(*self._all)
 
     def forget(self, job: str) -> None:
         """Free what is kept of a job; the total stays."""
         with self._lock:
-            gone = self._of.pop(job, None)
-            if gone is not None:
-                self._forgotten = [a + b for a, b in zip(self._forgotten, gone, strict=True)]
+            self._of.pop(job, None)
 
 
 def job_of(key: str) -> str:
@@ -87,6 +90,10 @@ def job_of(key: str) -> str:
         return ""
     job, slash, _ = key[len(JOBS) :].partition("/")
     return job if slash else ""
+
+
+unbilled = Meter(by_job=False)
+"""Counts what this process asks of directories and memory."""
 
 
 def meter_at(url: str) -> Meter:
@@ -108,6 +115,8 @@ def is_metered(url: str) -> bool:
     return url.startswith(("s3:", "gs:", "az:"))
 
 
-def made_here(url: str) -> Requests:
-    """Return what this process has asked of the store with this URL."""
-    return meter_at(url).total() if is_metered(url) else Requests()
+def made_here() -> Requests:
+    """Return what this process has asked of all buckets, those with the user's own data included."""
+    with _lock:
+        meters = [*_meters.values()]
+    return sum((meter.total() for meter in meters), Requests())

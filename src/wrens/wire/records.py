@@ -184,7 +184,18 @@ class Requests(Struct, frozen=True, omit_defaults=True):
 
     def __add__(self, other: Requests) -> Requests:
         """Return both together."""
-        return Requests(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+        return Requests(
+            self.puts + other.puts,
+            self.gets + other.gets,
+            self.lists + other.lists,
+            self.deletes + other.deletes,
+            self.bytes_read + other.bytes_read,
+            self.bytes_written + other.bytes_written,
+        )
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return self.puts + self.gets + self.lists + self.deletes > 0
 
     def __sub__(self, other: Requests) -> Requests:
         """Return what is left without the others."""
@@ -234,8 +245,10 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     invocations: int = 0
     """Invocations that it bills for this; what goes on in an invocation under another name has none."""
     requests: Requests | None = None
-    """Requests to the store by this worker and its host, where they are counted: to a bucket, by another process
-    than the client's."""
+    """Requests to buckets by this worker and its host, those with the user's own data included; ``None`` where the
+    client counts them, or where there were none."""
+    unbilled: Requests | None = None
+    """The same to directories, which nobody bills."""
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):

@@ -16,7 +16,7 @@ from wrens.clock import Clock, SystemClock
 from wrens.errors import BadSignature, StoreUnavailable, WrensError
 from wrens.serialize import Loader
 from wrens.store import open_store
-from wrens.store.meters import is_metered, made_here
+from wrens.store.meters import made_here, unbilled
 from wrens.store.port import raw_range
 from wrens.wire.records import Failure, Requests
 from wrens.worker import page as status
@@ -128,9 +128,9 @@ class Host:
         self.store(url).put(key, buffers, mode=mode)
         self.traffic.written += sum(map(len, buffers))
 
-    def requests(self, url: str) -> Requests | None:
-        """Return what this process has asked of a store; ``None`` where that is not counted, or by the client."""
-        return made_here(url) if self.leave is not None and is_metered(url) else None
+    def requests(self) -> tuple[Requests, Requests] | None:
+        """Return what this process has asked of buckets, and of directories; ``None`` where the client counts that."""
+        return (made_here(), unbilled.total()) if self.leave is not None else None
 
     def loader(self, url: str) -> Loader:
         """Return the loader that reads functions from this store and keeps them."""

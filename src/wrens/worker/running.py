@@ -84,7 +84,7 @@ class Running:
         self.setup_s = 0.0
         self.cpu_from = time.process_time()
         self.traffic_from = (self.host.traffic.read, self.host.traffic.written)
-        self.requests_from = self.host.requests(self.invocation.store)
+        self.requests_from = self.host.requests()
         if self.metered is not None:
             self.metered = replace(self.metered, since=self.began_at, invocations=0, requests=Requests())
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from wrens.errors import AlreadyExists, StoreError
 from wrens.serialize import describe_failure, pack
+from wrens.store.meters import is_metered
 from wrens.wire import envelope, keys
 from wrens.wire.envelope import Buffer
 from wrens.wire.records import VERSION, Child, Failure, Requests, Usage, Verdict
@@ -95,6 +96,7 @@ def usage(run: Running, stop: int, written: int = 0, puts: int = 1) -> Usage:
     stamps = run.stamps[run.first : stop + 1]
     timed = len(run.stamps) > stop
     billed_s = max(0.0, clock.wall() - metered.since) if metered else 0.0
+    requests, unbilled = _requests(run, Requests(puts=puts, bytes_written=written))
     return Usage(
         began_at=run.began_at,
         wall_s=clock.now() - run.began,
@@ -108,20 +110,26 @@ def usage(run: Running, stop: int, written: int = 0, puts: int = 1) -> Usage:
         billed_mb=metered.memory_mb if metered else 0,
         machine=metered.machine if metered else "",
         invocations=metered.invocations if metered else 0,
-        requests=_requests(run, Requests(puts=puts, bytes_written=written)),
+        requests=requests,
+        unbilled=unbilled,
     )
 
 
-def _requests(run: Running, coming: Requests) -> Requests | None:
-    """Return the requests of the attempt, where they are counted, with those that its host has made for it."""
-    now, before, metered = run.host.requests(run.invocation.store), run.requests_from, run.metered
+def _requests(run: Running, coming: Requests) -> tuple[Requests | None, Requests | None]:
+    """Return what the attempt has asked of buckets, and of directories, where it is counted here.
+
+    That of its host is among it, and what is coming goes to the job's store.
+    """
+    now, before, metered = run.host.requests(), run.requests_from, run.metered
     if now is None or before is None:
-        return None
-    found = now - before + coming
+        return None, None
+    billed, unbilled = now[0] - before[0], now[1] - before[1]
+    if not is_metered(run.invocation.store):
+        return (billed or None), unbilled + coming
     if metered is not None:
         looks = int((run.host.clock.now() - run.began) / metered.look_s) if metered.look_s else 0
-        found = found + metered.requests + Requests(gets=looks)
-    return found
+        billed = billed + metered.requests + Requests(gets=looks)
+    return billed + coming, (unbilled or None)
 
 
 def ranges(first: int, stop: int, without: AbstractSet[int], start: int = 0) -> tuple[tuple[int, int], ...]:

@@ -13,6 +13,10 @@ from typing import Any
 from wrens.backends.aws_lambda.clients import client
 from wrens.errors import ServiceError
 
+ASK_S = 0.2
+"""How often it is asked whether something is ready."""
+WAIT_S = 300.0
+"""How long that is waited for."""
 MISSING = frozenset(
     {
         "404", "NoSuchBucket", "NoSuchEntity", "NoSuchKey", "NoSuchTagSet", "NotFound",
@@ -141,7 +145,7 @@ class Aws:
         waiting = self.client(service).get_waiter(waiter)
         with _told(service, waiter):
             # The defaults ask every five seconds; most of what is waited for is there within one.
-            waiting.wait(WaiterConfig={"Delay": 1, "MaxAttempts": 300}, **parameters)
+            waiting.wait(WaiterConfig={"Delay": ASK_S, "MaxAttempts": round(WAIT_S / ASK_S)}, **parameters)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ POLICY = "wrens-worker"
 """The name of the policy inside the role."""
 DATA_POLICY = "wrens-data"
 """The name of the one beside it, when tasks read data that lie beside the store."""
+RESULTS_POLICY = "wrens-results"
+"""The name of a third, when tasks write results there."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Found:
     concurrency: int | None = None
     retries: Mapping[str, Any] | None = None
     data_policy: permissions.Policy | None = None
+    results_policy: permissions.Policy | None = None
 
 
 def locate(aws: Aws, function: str, store: str | None = None) -> Place:
@@ -63,7 +66,8 @@ def look(aws: Aws, place: Place) -> Found:
         ServiceError: if something may not be read.
     """
     role = _or_none(lambda: aws.call("iam", "GetRole", RoleName=place.role)["Role"])
-    policy, data_policy = (role and _policy(aws, place, name) for name in (POLICY, DATA_POLICY))
+    names = (POLICY, DATA_POLICY, RESULTS_POLICY)
+    policy, data_policy, results_policy = (role and _policy(aws, place, name) for name in names)
     log_group = _log_group(aws, place)
     function = _or_none(lambda: aws.call("lambda", "GetFunction", FunctionName=place.function))
     concurrency, retries = None, None
@@ -84,6 +88,7 @@ def look(aws: Aws, place: Place) -> Found:
         concurrency=concurrency,
         retries=retries,
         data_policy=data_policy,
+        results_policy=results_policy,
     )
 
 

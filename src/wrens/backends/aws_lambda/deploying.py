@@ -9,12 +9,20 @@ said stays as it is. What wrens has not made is never changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from wrens.backends.aws_lambda import permissions
-from wrens.backends.aws_lambda.deployed import DATA_POLICY, POLICY, Found, document, lacks_tag, role_tags
+from wrens.backends.aws_lambda.deployed import (
+    DATA_POLICY,
+    POLICY,
+    RESULTS_POLICY,
+    Found,
+    document,
+    lacks_tag,
+    role_tags,
+)
 from wrens.backends.aws_lambda.naming import HANDLER, KEY_VARIABLE, Place, is_ours
 from wrens.backends.aws_lambda.packaging import Package
 from wrens.backends.aws_lambda.steps import Step
@@ -49,6 +57,7 @@ class Wish:
         concurrency: How many workers at most; 0 for no limit of its own.
         signing_key: What payloads are signed with.
         reads: Addresses of data beside the store that tasks read.
+        writes: Addresses beside the store that tasks write results to.
     """
 
     place: Place
@@ -64,6 +73,7 @@ class Wish:
     concurrency: int | None = None
     signing_key: str | None = field(default=None, repr=False)
     reads: tuple[str, ...] | None = None
+    writes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, value, (least, most) in (
@@ -183,17 +193,33 @@ def _role_steps(wish: Wish, found: Found) -> list[Step]:
 
 
 def _data_steps(wish: Wish, found: Found) -> list[Step]:
-    """Return what lets the role read data beside the store; what is not said stays as it is."""
-    named = {"RoleName": wish.place.role, "PolicyName": DATA_POLICY}
-    if wish.reads is None:
+    """Return what lets the role read and write beside the store; what is not said stays as it is."""
+    return [
+        *_beside_steps(wish, DATA_POLICY, "read", wish.reads, permissions.data, found.data_policy),
+        *_beside_steps(
+            wish, RESULTS_POLICY, "write to", wish.writes, permissions.results, found.results_policy
+        ),
+    ]
+
+
+def _beside_steps(
+    wish: Wish,
+    name: str,
+    verb: str,
+    addresses: tuple[str, ...] | None,
+    allowed: Callable[[Place, tuple[str, ...]], tuple[permissions.Statement, ...]],
+    now: permissions.Policy | None,
+) -> list[Step]:
+    named = {"RoleName": wish.place.role, "PolicyName": name}
+    if addresses is None:
         return []
-    if not wish.reads:
-        told = f"let role {wish.place.role} read nothing beside {wish.place.store}"
-        return [Step(told, "iam", "DeleteRolePolicy", named)] if found.data_policy is not None else []
-    policy = permissions.document(permissions.data(wish.place, wish.reads))
-    if document(found.data_policy) == policy:
+    if not addresses:
+        told = f"let role {wish.place.role} {verb} nothing beside {wish.place.store}"
+        return [Step(told, "iam", "DeleteRolePolicy", named)] if now is not None else []
+    policy = permissions.document(allowed(wish.place, addresses))
+    if document(now) == policy:
         return []
-    told = f"let role {wish.place.role} read {', '.join(wish.reads)}"
+    told = f"let role {wish.place.role} {verb} {', '.join(addresses)}"
     return [Step(told, "iam", "PutRolePolicy", named | {"PolicyDocument": json.dumps(policy)})]
 
 

@@ -112,7 +112,7 @@ class Sandbox:
             look_s=LOOK_S,
         )
         self._init_s = 0.0
-        before = made_here(order.invocations[0].store)
+        before = made_here()
         sending = ThreadPoolExecutor(orders.BRANCHES)
         sent = [sending.submit(self._send_on, part) for part in orders.divided(order)]
         invocation = order.invocations[0]
@@ -123,7 +123,7 @@ class Sandbox:
         try:
             prepared = self._prepared(invocation, order, remaining_s)
             folders = self._folders_of(prepared)
-            made = made_here(invocation.store) - before
+            made = made_here() - before
             metered = msgspec.structs.replace(self._metered, requests=made)
             loss = self._attempt(msgspec.structs.replace(prepared, metered=metered), folders, end, memory_mb)
         except WrensError as error:

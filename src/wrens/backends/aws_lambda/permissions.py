@@ -1,6 +1,6 @@
 """Who may do what on AWS, as data.
 
-Three policies: of the workers' role, of who runs jobs, and of who deploys; and a fourth for data beside the store. Decides each line of them and why it
+Three policies: of the workers' role, of who runs jobs, and of who deploys; and two more for data beside the store. Decides each line of them and why it
 is there; makes no request. ``wrens deploy aws --print-policies`` prints them, and docs/explain/aws-permissions.md
 explains them with the very sentences that stand here.
 """
@@ -136,19 +136,60 @@ def data(place: Place, reads: Sequence[str]) -> tuple[Statement, ...]:
     """
     found: list[Statement] = []
     for n, read in enumerate(reads, 1):
-        if not read.startswith("s3://"):
-            raise BadOption(f"--read {read}", "is no address on S3", "Write s3://bucket/prefix, or none.")
-        address = address_of(read)
-        there = replace(place, bucket=address.bucket, prefix=address.prefix)
-        itself = (there.objects("").rstrip("/"),) if address.prefix else ()
+        there = _beside(place, "--read", read)
+        itself = (there.objects("").rstrip("/"),) if there.prefix else ()
         why = "Tasks read data that lie beside the store."
         found.append(Statement(f"ReadData{n}", ("s3:GetObject",), (*itself, there.objects()), why))
-        condition = (
-            {"StringLike": {"s3:prefix": [address.prefix, there.key("*")]}} if address.prefix else None
-        )
         why = "Whoever plans partitions lists them; to whoever may not list, S3 says 'access denied' of what is missing."
-        found.append(Statement(f"ListData{n}", ("s3:ListBucket",), (there.bucket_arn,), why, condition))
+        found.append(_listing_beside(f"ListData{n}", there, why))
     return tuple(found)
+
+
+def results(place: Place, writes: Sequence[str]) -> tuple[Statement, ...]:
+    """Return what writing results beside the store takes, such as sorted data: for the role, and for whoever sorts.
+
+    Args:
+        place: Of the function; only its partition of AWS matters.
+        writes: Addresses on S3, each a bucket, or a prefix in one.
+
+    Raises:
+        BadOption: if an address is none on S3.
+
+    >>> for statement in results(Place("r", "1", "f", "b", "p"), ["s3://lab/sorted"]):
+    ...     print(statement.sid, statement.resources)
+    WriteData1 ('arn:aws:s3:::lab/sorted/*',)
+    ListWritten1 ('arn:aws:s3:::lab',)
+    """
+    found: list[Statement] = []
+    actions = ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
+    for n, write in enumerate(writes, 1):
+        there = _beside(place, "--write", write)
+        why = (
+            "Tasks write results that lie beside the store: only below this prefix, where large objects are put "
+            "together too. Reading shows that what is there is one's own; deleted is a trial, what was put together, "
+            "and with `overwrite=True` what an earlier sort has left."
+        )
+        found.append(Statement(f"WriteData{n}", actions, (there.objects(),), why))
+        why = "Nothing is written where something is; so it is looked."
+        found.append(_listing_beside(f"ListWritten{n}", there, why))
+    return tuple(found)
+
+
+def _beside(place: Place, option: str, url: str) -> Place:
+    """Return a place with another bucket and prefix.
+
+    Raises:
+        BadOption: if the address is none on S3.
+    """
+    if not url.startswith("s3://"):
+        raise BadOption(f"{option} {url}", "is no address on S3", "Write s3://bucket/prefix, or none.")
+    address = address_of(url)
+    return replace(place, bucket=address.bucket, prefix=address.prefix)
+
+
+def _listing_beside(sid: str, there: Place, why: str) -> Statement:
+    condition = {"StringLike": {"s3:prefix": [there.prefix, there.key("*")]}} if there.prefix else None
+    return Statement(sid, ("s3:ListBucket",), (there.bucket_arn,), why, condition)
 
 
 def user(place: Place) -> tuple[Statement, ...]:

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wrens.backends.aws_lambda.account import Aws
-from wrens.backends.aws_lambda.deployed import DATA_POLICY, POLICY, Found, lacks_tag, role_tags
+from wrens.backends.aws_lambda.deployed import (
+    DATA_POLICY,
+    POLICY,
+    RESULTS_POLICY,
+    Found,
+    lacks_tag,
+    role_tags,
+)
 from wrens.backends.aws_lambda.naming import Place, is_ours
 from wrens.backends.aws_lambda.steps import Step
 from wrens.errors import NotOurs
@@ -88,5 +95,10 @@ def _role_steps(place: Place, found: Found) -> list[Step]:
     if found.data_policy is not None:
         gone = named | {"PolicyName": DATA_POLICY}
         steps.append(Step(f"delete what lets role {place.role} read data", "iam", "DeleteRolePolicy", gone))
+    if found.results_policy is not None:
+        gone = named | {"PolicyName": RESULTS_POLICY}
+        steps.append(
+            Step(f"delete what lets role {place.role} write results", "iam", "DeleteRolePolicy", gone)
+        )
     # AWS refuses when somebody has attached more to it; that is then said, and is theirs to undo.
     return [*steps, Step(f"delete role {place.role}", "iam", "DeleteRole", named)]

@@ -134,8 +134,9 @@ def taken(way: Way, n: int, m: int, nbytes: int, workers: int, figures: Figures,
         each = max(
             n * m / (shards * figures.shard_values_per_s), nbytes / (shards * figures.shard_bytes_per_s)
         )
-        seconds = max(each, nbytes / (min(n, workers) * figures.write_bytes_per_s)) + max(
-            each, nbytes / (min(m, workers) * figures.read_bytes_per_s)
+        writing, reading = (max(1, min(tasks, workers)) for tasks in (n, m))
+        seconds = max(each, nbytes / (writing * figures.write_bytes_per_s)) + max(
+            each, nbytes / (reading * figures.read_bytes_per_s)
         )
         usd = _labour(seconds, max(n, m), workers, figures)
         usd += shards * figures.shard_gb * figures.cache_gb_hour_usd * seconds / 3600

@@ -226,8 +226,12 @@ def crossing(
         nbytes: How much will be written, if that is known.
 
     Raises:
+        BadOption: if the policy is none.
         BadShard: if a Redis server cannot be used.
     """
+    if policy is not None and (isinstance(policy, type) or not callable(getattr(policy, "write", None))):
+        ways = "wrens.Packed(), wrens.TwoLevel(), wrens.Redis(urls) or wrens.Chosen()"
+        raise BadOption(f"exchange={policy!r}", "is no way through an exchange", f"Pass {ways}.")
     step = Crossing(executor, Chosen() if policy is None else policy)
     step.begin(writers, readers, nbytes)
     try:

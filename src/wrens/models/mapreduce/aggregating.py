@@ -82,6 +82,7 @@ def group_by(
         exchange: How data get from one stage to the next, as in :func:`wrens.map_reduce`.
 
     Raises:
+        ExchangeLost: as with :func:`wrens.map_reduce`.
         JobFailed: if a task failed; among the exceptions may be ``BadData``, if a column is missing, or does not go with
             what is asked of it.
         MissingPackage: if pyarrow is not installed.

@@ -100,6 +100,7 @@ def map_reduce(
         The results, which are in the store, and how they came about. Their order does not depend on workers or memory.
 
     Raises:
+        ExchangeLost: if a Redis server was lost with what the first stage had written; nothing is left of it.
         JobFailed: if a task failed, with the exceptions that ``map``, ``combine`` and ``reduce`` raised; among them
             ``BadPair``, if something is no pair or cannot be a key. What other tasks made is deleted.
         BadOption: if an option cannot be, or the name is taken.

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from wrens.core.executor import Executor
 from wrens.core.policy import whole
 from wrens.models.hashing import ODD, mixed, numbers_of_records
 from wrens.models.sort.lending import lent
 from wrens.models.sort.target import MANIFEST, Target, as_json, target_of
 from wrens.store.data import Address
+
+if TYPE_CHECKING:  # workers import this module, and no driver
+    from wrens.core.executor import Executor
 
 WIDTH = 100
 KEY = 10

@@ -5,6 +5,8 @@
     stage 2       range by range: read, order, write             <target>/part-00000, part-00001, …
     client        the manifest, last: who finds it finds all     <target>/_manifest.json
 
+The two stages are run by :mod:`wrens.models.stages`; their tasks are in :mod:`wrens.models.sort.ranging`.
+
 Ranges are parted by key and, among equal keys, by where a record came from; so a key that is everywhere does not end in one
 worker. Stage 1 only parts and leaves the rest in its order; stage 2 orders, and equal records keep theirs. Decides how many
 ranges there are and what a failure leaves behind; how records are compared is in :mod:`wrens.models.sort.ordering`, how they
@@ -13,31 +15,28 @@ travel in :mod:`wrens.models.exchange`, and where they may go in :mod:`wrens.mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 from wrens.clock import Clock, SystemClock
 from wrens.core.executor import Executor
-from wrens.core.job import Job
 from wrens.core.policy import whole
-from wrens.errors import BadData, BadOption, JobFailed, StoreError, WrensError
-from wrens.errors.data import NoData, TargetTaken
-from wrens.models import exchange
-from wrens.models.exchange import Slice, Written
+from wrens.errors import BadData, BadOption, JobFailed, NoData, StoreError, TargetTaken
+from wrens.models import stages
+from wrens.models.exchange import Exchange, Written
 from wrens.models.partitions.borders import Delimiter, Fixed, RowGroups, border_of
 from wrens.models.partitions.partition import Partition, partition_found
-from wrens.models.sort import ordering
 from wrens.models.sort.layouts import FixedLayout, KeyedLayout, Layout, LineLayout, Splitter
-from wrens.models.sort.lending import lent, sparing
+from wrens.models.sort.ranging import Orderer, Parter, Sampler
 from wrens.models.sort.target import MANIFEST, Target, as_json, check_apart, target_of
 from wrens.models.stages import Stage
 from wrens.store import data as places
 from wrens.store.data import Address, Object
 from wrens.wire import keys
 
-T = TypeVar("T")
 Key = slice | str | Sequence[str] | Callable[[bytes], Any] | None
 PART = 64 * 2**20
 """Bytes that a worker sorts at a time at most, when nobody says; it needs about three times as much memory."""
@@ -64,12 +63,14 @@ class Sorted:
         parts: For each object its name below the target, its bytes and its records, in the order of the data.
         records: How many records there are in all.
         stages: What each stage did.
+        exchange: Which way the data went between the stages, and why, in one line.
     """
 
     target: str
     parts: tuple[tuple[str, int, int], ...]
     records: int
     stages: tuple[Stage, ...] = ()
+    exchange: str = ""
 
     @property
     def urls(self) -> list[str]:
@@ -86,11 +87,12 @@ def sort(
     key: Key = None,
     size: int | None = None,
     overwrite: bool = False,
+    exchange: Exchange | None = None,
 ) -> Sorted:
     r"""Sort data that may be larger than the memory of all workers, into numbered objects.
 
     Args:
-        executor: Runs the stages.
+        executor: Runs the stages, under its options; a name is that of the last stage's job.
         source: What to sort; see :func:`wrens.partition`.
         target: A directory or prefix for the objects ``part-00000``, ``part-00001``, …, and a manifest.
         border: What a record is: ``"lines"``, a delimiter in bytes, the width of a record in bytes, or ``"parquet"``
@@ -101,6 +103,7 @@ def sort(
             order, and nulls come last.
         size: Bytes that a worker sorts at a time, and about the size of an output object. By default up to 64 MiB.
         overwrite: Delete what an earlier sort has left at the target, before the first new object is written.
+        exchange: How data get from one stage to the next, as in :func:`wrens.map_reduce`.
 
     Returns:
         Where the data are. Equal records stay in the order of the source.
@@ -109,7 +112,9 @@ def sort(
         NoData: if the source names nothing.
         TargetTaken: if there is something at the target, and ``overwrite`` is false or a sort has not made it.
         BadData: if the width does not divide an object, or the key function raised; it says where.
-        BadOption: if border and key do not fit, or the target lies in the source.
+        BadOption: if border and key do not fit, the target lies in the source, or the executor's name is taken.
+        BadShard: if a Redis server that is to be used cannot be.
+        ExchangeLost: if a Redis server was lost with what it held; the target has no manifest then.
         JobFailed: if tasks failed otherwise.
 
     >>> import tempfile, wrens
@@ -130,9 +135,9 @@ def sort(
     layout = fitted(layout, parts)
     to = target_of(target)
     to.taken(overwrite=overwrite)
-    plan = _Plan(executor.options(fail_fast=True), layout, to, parts, size)
+    plan = _Plan(executor, layout, to, parts, size)
     try:
-        return plan.carried_out(overwrite=overwrite)
+        return plan.carried_out(exchange, overwrite=overwrite)
     except BaseException as error:
         error.add_note(plan.left_behind())
         raise
@@ -218,31 +223,46 @@ class _Plan:
         self, executor: Executor, layout: Layout, target: Target, parts: Sequence[Partition], size: int
     ) -> None:
         self._executor, self._layout, self._target = executor, layout, target
+        # The name and the keeping that the user has asked for are for the stage that ends the sort.
+        self._aside = executor.options(name=None, keep=False, fail_fast=True)
         self._parts = parts
         self._count = max(1, -(-sum(part.planned for part in parts) // size))
         self._clock: Clock = SystemClock()
         self._begun = False
-        self._stages: list[Stage] = []
 
-    def carried_out(self, *, overwrite: bool) -> Sorted:
+    def carried_out(self, way: Exchange | None, *, overwrite: bool) -> Sorted:
         """Sort, and return where the data are."""
-        began = self._clock.now()
-        trial = keys.new_id()
-        self._executor.submit(self._target.try_out, trial).result()
+        stages.check_name(self._executor)
+        trial, asked = keys.new_id(), self._executor.requests
+        self._aside.submit(self._target.try_out, trial).result()
         self._target.see(trial)
-        splitters = self._splitters()
-        self._noted("sample", len(self._parts), began)
-        written = self._parted(splitters)
-        try:
-            finished = self._ordered(written, len(splitters) + 1, overwrite=overwrite)
-        finally:
-            exchange.forget(written)
-        records, came = sum(one.note for one in written), sum(count for _, _, count in finished)
+        began = self._clock.now()
+        parter = Parter(self._layout, self._splitters())
+        seconds = self._clock.now() - began
+        sample = Stage("sample", len(self._parts), seconds, requests=self._executor.requests - asked)
+
+        def make_room(_: Sequence[Written]) -> None:
+            self._target.clear(overwrite=overwrite)
+            self._begun = True
+
+        with _explained():
+            ran = stages.run(
+                self._executor,
+                self._parts,
+                parter,
+                Orderer(self._layout, self._target),
+                parter.fan,
+                make_room,
+                way,
+            )
+        parts = tuple((one.key, one.nbytes, one.count) for one in ran.results)
+        records, came = sum(one.note for one in ran.written), sum(count for _, _, count in parts)
         if came != records:
             raise BadData(self._target.url, 0, f"{records:,} records were read and {came:,} written")
-        self._target.put(MANIFEST, [as_json(records, finished)])
+        self._target.put(MANIFEST, [as_json(records, parts)])
         self._target.tidy()
-        return Sorted(self._target.url, tuple(finished), records, tuple(self._stages))
+        both = stages.stages_of(ran, len(self._parts), records, records, names=("part", "sort"))
+        return Sorted(self._target.url, parts, records, (sample, *both), ran.told)
 
     def left_behind(self) -> str:
         """Say what a sort that did not end has left, and what to do."""
@@ -269,7 +289,13 @@ class _Plan:
             for number, (part, share) in enumerate(zip(self._parts, shares, strict=True))
             if share
         ]
-        found = self._results(self._executor.map_async(_sampler(self._layout), tasks))
+        sampling = self._aside.map_async(Sampler(self._layout), tasks)
+        try:
+            with _explained():
+                found = sampling.results()
+        except BaseException:
+            sampling.cancel()
+            raise
         samples = [one for some in found for one in some]
         try:
             samples.sort(key=lambda one: (one.key, one.number, one.offset))
@@ -284,104 +310,17 @@ class _Plan:
         chosen = [samples[len(samples) * i // self._count] for i in range(1, self._count)]
         return [one for i, one in enumerate(chosen) if not i or one is not chosen[i - 1]]
 
-    def _parted(self, splitters: Sequence[Splitter]) -> list[Written]:
-        """Carry out stage 1."""
-        began = self._clock.now()
-        written = self._results(
-            self._executor.map_async(_parter(self._layout, splitters), list(enumerate(self._parts)))
-        )
-        records = sum(one.note for one in written)
-        self._noted(
-            "part",
-            len(self._parts),
-            began,
-            records,
-            bytes_out=sum(one.nbytes for one in written),
-            objects=sum(bool(one.key) for one in written),
-        )
-        return written
 
-    def _ordered(
-        self, written: Sequence[Written], ranges: int, *, overwrite: bool
-    ) -> list[tuple[str, int, int]]:
-        """Carry out stage 2."""
-        began = self._clock.now()
-        columns = exchange.columns(written)
-        columns += [[] for _ in range(ranges - len(columns))]
-        self._target.clear(overwrite=overwrite)
-        self._begun = True
-        finished = self._results(
-            self._executor.map_async(_sorter(self._layout, self._target), list(enumerate(columns)))
-        )
-        self._noted(
-            "sort",
-            len(columns),
-            began,
-            sum(count for _, _, count in finished),
-            bytes_out=sum(nbytes for _, nbytes, _ in finished),
-            objects=len(finished),
-        )
-        return finished
-
-    def _noted(self, name: str, tasks: int, began: float, records: int = 0, **more: int) -> None:
-        seconds = self._clock.now() - began
-        self._stages.append(Stage(name, tasks, seconds, pairs_in=records, pairs_out=records, **more))
-
-    def _results(self, job: Job[T]) -> list[T]:
-        """Return a job's results, or raise the failure that explains itself."""
-        try:
-            return job.results()
-        except JobFailed as failed:
-            for _, failure in sorted(failed.failures.items()):
-                if isinstance(failure, _EXPLAINED) and isinstance(failure, WrensError):
-                    raise failure from None
-                if isinstance(failure, MemoryError):
-                    failed.add_note(_TOO_LITTLE)
-                    break
-            raise
-        except BaseException:
-            job.cancel()
-            raise
-
-
-def _sampler(layout: Layout) -> Callable[[tuple[int, Partition, int]], list[Splitter]]:
-    """Return the task that looks at a few records of a partition, the same ones each time."""
-
-    def sample(one: tuple[int, Partition, int]) -> list[Splitter]:
-        number, part, count = one
-        return [Splitter(key, number, offset) for key, offset in layout.sample(part, count)]
-
-    return sample
-
-
-def _parter(layout: Layout, splitters: Sequence[Splitter]) -> Callable[[tuple[int, Partition]], Written]:
-    """Return the task of stage 1: write a partition with a part for each range."""
-
-    def part_one(one: tuple[int, Partition]) -> Written:
-        return sparing(lambda: part_now(*one))
-
-    def part_now(number: int, part: Partition) -> Written:
-        records = layout.load(part)
-        places, ends = ordering.brought_together(records.ranges(splitters, number), len(splitters) + 1)
-        with lent(records.nbytes) as room:
-            return exchange.write(records.take(places, ends, room), note=records.count)
-
-    return part_one
-
-
-def _sorter(layout: Layout, target: Target) -> Callable[[tuple[int, Sequence[Slice]]], tuple[str, int, int]]:
-    """Return the task of stage 2: bring a range together, order it and write it."""
-
-    def sort_one(one: tuple[int, Sequence[Slice]]) -> tuple[str, int, int]:
-        return sparing(lambda: sort_now(*one))
-
-    def sort_now(number: int, slices: Sequence[Slice]) -> tuple[str, int, int]:
-        name = f"part-{number:05}{layout.suffix}"
-        with lent(layout.room(sum(one.nbytes for one in slices))) as room:
-            records = layout.brought(exchange.read(slices), room)
-            with lent(records.nbytes) as more:
-                found = layout.written(records, records.order(), more)
-                target.put(name, found)
-                return name, sum(memoryview(buffer).nbytes for buffer in found), records.count
-
-    return sort_one
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Of a job that failed raise the failure that says all, if there is one."""
+    try:
+        yield
+    except JobFailed as failed:
+        for _, failure in sorted(failed.failures.items()):
+            if isinstance(failure, _EXPLAINED):
+                raise failure from None
+            if isinstance(failure, MemoryError):
+                failed.add_note(_TOO_LITTLE)
+                break
+        raise
