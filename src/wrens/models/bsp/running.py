@@ -121,6 +121,8 @@ class _Program:
         self._stepper, self._run, self._named, self._keep = stepper, run, named, keep
         self._jobs: list[str] = []
         """Those of the superstep that is under way."""
+        self._waste: list[tuple[Board, Board, list[str]]] = []
+        """Boards before and after supersteps that are over, and the jobs of these."""
         self._clock = SystemClock()
         self._since = self._clock.now()
         self.resumed = False
@@ -162,9 +164,8 @@ class _Program:
         if self._named:
             new = checkpoints.record(self._store, self._run, new)
         self.resumed = False
-        if not self._keep:
-            self._clear(board, new)
-        self._jobs.clear()
+        self._waste.append((board, new, self._jobs))
+        self._jobs = []
         return new
 
     def _done(self, number: int, turns: Sequence[Turn]) -> dict[int, Done]:
@@ -175,6 +176,7 @@ class _Program:
             if not left:
                 break
             job, ours = self._job(number, again, left)
+            self._clear()  # while the workers are busy
             try:
                 found = dict(enumerate(job.results()))
             except (JobFailed, JobIncomplete) as error:
@@ -214,15 +216,17 @@ class _Program:
         name = self._run if number == 0 else f"{self._run}-{number:06d}"
         return f"{name}-{again}" if again else name
 
-    def _clear(self, old: Board, new: Board) -> None:
-        """Delete what a superstep has left that is over."""
-        with suppress(StoreError):
-            self._store.delete(sorted(old.keys() - new.keys()))
-            if self._named:
-                self._store.delete([keys.superstep(self._run, old.number)])
-        for job in self._jobs:
-            if job != self._run:
-                self._executor.discard(job)
+    def _clear(self) -> None:
+        """Delete what only supersteps that are over needed."""
+        waste, self._waste = self._waste, []
+        for old, new, jobs in waste if not self._keep else ():
+            with suppress(StoreError):
+                self._store.delete(sorted(old.keys() - new.keys()))
+                if self._named:
+                    self._store.delete([keys.superstep(self._run, old.number)])
+            for job in jobs:
+                if job != self._run:
+                    self._executor.discard(job)
 
     def clear_before(self, board: Board) -> None:
         """Delete the job that a client may have left that died just after its superstep was over."""
@@ -231,6 +235,7 @@ class _Program:
 
     def end(self, board: Board) -> None:
         """Delete all but the last states and, of a run with a name, its last record."""
+        self._clear()
         if self._keep:
             return
         needed = {state.key for state in board.states} if board.ended else board.keys()
@@ -240,6 +245,7 @@ class _Program:
 
     def leave(self) -> None:
         """Something failed: of a run with a name all is kept, of another one nothing."""
+        self._clear()
         if self._named:
             return
         for job in self._jobs:
