@@ -18,8 +18,8 @@ SMALL = 1 << 16
 _VECTOR = 512
 """Buffers handed to one ``writev``; every system takes at least this many."""
 WRITTEN = 1 << 18
-"""Bytes handed to one ``writev``. Calls with a megabyte and more took Linux, on a virtual machine whose memory was not in use
-before, up to nine times as long for each byte (``bench/write_sizes.py``); with less than this they are only more calls."""
+"""Bytes handed to one ``writev``. Calls with 16 MB took Linux, on a virtual machine whose memory was not in use before, 15 times as
+long for each byte (``bench/write_sizes.py``); with less than this they are only more calls."""
 _MAPS = 256
 """Live maps before files are read instead: before Python 3.13 each one keeps a file descriptor."""
 _live: WeakSet[mmap.mmap] = WeakSet()
