@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from wrens.core.policy import Resources as Resources
     from wrens.core.policy import Retry as Retry
     from wrens.environments.wanted import Environment as Environment
+    from wrens.models.bsp.messages import Inbox as Inbox
+    from wrens.models.bsp.results import Run as Run
+    from wrens.models.bsp.running import bsp as bsp
+    from wrens.models.bsp.superstep import Superstep as Superstep
     from wrens.models.exchange.policies import Chosen as Chosen
     from wrens.models.exchange.policies import Packed as Packed
     from wrens.models.exchange.policies import Redis as Redis
@@ -46,6 +50,7 @@ _HOMES = {
     "Environment": "wrens.environments.wanted",
     "Executor": "wrens.core.executor",
     "Future": "wrens.core.future",
+    "Inbox": "wrens.models.bsp.messages",
     "Job": "wrens.core.job",
     "Options": "wrens.core.policy",
     "Packed": "wrens.models.exchange.policies",
@@ -55,9 +60,12 @@ _HOMES = {
     "Redis": "wrens.models.exchange.policies",
     "Resources": "wrens.core.policy",
     "Retry": "wrens.core.policy",
+    "Run": "wrens.models.bsp.results",
     "Shared": "wrens.core.executor",
+    "Superstep": "wrens.models.bsp.superstep",
     "TwoLevel": "wrens.models.exchange.policies",
     "attach": "wrens.core.attach",
+    "bsp": "wrens.models.bsp.running",
     "current_task": "wrens.worker.context",
     "gather": "wrens.models.mapreduce.gathering",
     "group_by": "wrens.models.mapreduce.aggregating",

@@ -50,3 +50,25 @@ def test_join(tmp_path: Path) -> None:
     (tmp_path / "orders").write_text("1,10\n3,5\n2,7\n1,1\n9,2\n")
     found = run("join", tmp_path / "customers", tmp_path / "orders", "--store", tmp_path / "store")
     assert found == [["16", "fr"], ["7", "it"], ["2", "unknown"]]
+
+
+def test_pagerank_of_a_real_graph(tmp_path: Path) -> None:
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.karate_club_graph().to_directed()
+    (tmp_path / "edges").write_text("\n".join(f"{a} {b}" for a, b in graph.edges))
+    words = tmp_path / "edges", "--iterations", 60, "--store", tmp_path / "store"
+    found = run("pagerank", *words, "--partitions", 3)
+    expected = networkx.pagerank(graph, tol=1e-12, weight=None)
+    best = sorted(expected, key=lambda vertex: -expected[vertex])[:10]
+    assert [int(vertex) for _, vertex in found] == best
+    assert all(abs(float(rank) - expected[int(vertex)]) < 1e-8 for rank, vertex in found)
+
+
+def test_components_of_a_real_graph(tmp_path: Path) -> None:
+    networkx = pytest.importorskip("networkx")
+    social = networkx.davis_southern_women_graph(), networkx.les_miserables_graph()
+    graph = networkx.convert_node_labels_to_integers(networkx.disjoint_union_all(social))
+    (tmp_path / "edges").write_text("\n".join(f"{a} {b}" for a, b in graph.edges))
+    found = run("components", tmp_path / "edges", "--partitions", 5, "--store", tmp_path / "store")
+    parts = sorted(networkx.connected_components(graph), key=lambda part: (-len(part), min(part)))
+    assert found == [[str(len(part)), str(min(part))] for part in parts]

@@ -336,6 +336,21 @@ class Executor(concurrent.futures.Executor):
         view._origin = self  # type: ignore[attr-defined]
         return view
 
+    def discard(self, job: str, *, at_end: bool = False) -> None:
+        """Delete a job that has ended and that nobody will ask for, even if it has a name.
+
+        Args:
+            job: Its id.
+            at_end: Not before this executor closes; otherwise in an idle moment.
+
+        >>> with Executor("inline", store="memory://discards") as ex:
+        ...     job = ex.options(name="mine").map_async(abs, [-1])
+        ...     ex.discard(job.id)
+        """
+        self._session.let_go(job)
+        if not at_end:
+            self._session.discard(job)
+
     # --- inside ---
 
     def _map(

@@ -330,6 +330,10 @@ class Session(Driving):
         if not self._made.get(job_id, True):
             self._trash.append(job_id)
 
+    def let_go(self, job_id: str) -> None:
+        """Keep a job no longer than this session, even if it has a name."""
+        self._made[job_id] = False
+
     def adopt(self, job_id: str) -> None:
         """Count a job of another client among those whose data stays."""
         self._made[job_id] = True

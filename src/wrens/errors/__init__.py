@@ -10,6 +10,7 @@
     ├── fix the data
     │   ├── NoData (FileNotFoundError)        an address of data names nothing that is there
     │   ├── BadData (ValueError)              a piece of it is not what it was said to be
+    │   ├── BadMessage (ValueError)           what a partition sends or was sent cannot be
     │   ├── BadPair (TypeError)               what a function made of it cannot be grouped by key
     │   ├── TargetTaken (FileExistsError)     where results should go there is something already
     │   └── ExchangeLost                      what one stage wrote for the next is gone
@@ -62,7 +63,7 @@ from __future__ import annotations
 
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
-from wrens.errors.data import BadData, BadPair, ExchangeLost, NoData, TargetTaken
+from wrens.errors.data import BadData, BadMessage, BadPair, ExchangeLost, NoData, TargetTaken
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
@@ -101,6 +102,7 @@ __all__ = [
     "BackendError",
     "BadData",
     "BadEnvironment",
+    "BadMessage",
     "BadOption",
     "BadPair",
     "BadShard",

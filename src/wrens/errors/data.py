@@ -84,6 +84,24 @@ class ExchangeLost(WrensError):
         )
 
 
+class BadMessage(WrensError, ValueError):
+    """A partition of a bulk-synchronous program has sent what cannot be sent, or asks for what it was not sent.
+
+    Args:
+        partition: Its number.
+        superstep: The superstep's.
+        problem: What it did, as the end of a sentence.
+        advice: What to do instead.
+    """
+
+    def __init__(self, partition: int, superstep: int, problem: str = "", advice: str = "") -> None:
+        super().__init__(partition, superstep, problem, advice)
+        self.partition, self.superstep, self.problem, self.advice = partition, superstep, problem, advice
+
+    def __str__(self) -> str:
+        return lines(f"partition {self.partition} {self.problem}, in superstep {self.superstep}", self.advice)
+
+
 class BadPair(WrensError, TypeError):
     """What a function has made of an input cannot be grouped by key.
 

@@ -11,6 +11,7 @@
     jobs/<job>/attempts/driver.<id>/…    evidence: heartbeat, account
     jobs/<job>/exchange/<id>             what a task has made for the tasks of the next stage
     jobs/<job>/results/<id>              what a task leaves for whoever asks, too large for its verdict
+    jobs/<job>/supersteps/<n>            what a superstep of a run begins with, in the folder of the run's first job
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
@@ -125,6 +126,20 @@ def exchange(job: str) -> str:
 def results(job: str) -> str:
     """Prefix under which a job's tasks leave large results, without its slash."""
     return f"jobs/{job}/results"
+
+
+def supersteps(run: str) -> str:
+    """Prefix of what the supersteps of a run begin with."""
+    return f"jobs/{run}/supersteps/"
+
+
+def superstep(run: str, number: int) -> str:
+    """Key of what one superstep of a run begins with.
+
+    >>> superstep("ranks", 7)
+    'jobs/ranks/supersteps/00000007'
+    """
+    return f"jobs/{run}/supersteps/{number:08d}"
 
 
 def value(name: str) -> str:

@@ -1,0 +1,111 @@
+"""Where everything lies between two supersteps. Pure: what tasks returned goes in, what the next ones are given comes out.
+
+Decides who is awake, whether the run is over, and which objects are still needed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wrens.models import exchange
+from wrens.models.bsp import combining
+from wrens.models.bsp.combining import Way
+from wrens.models.bsp.results import Step
+from wrens.models.bsp.superstep import Done, Turn, some_messages
+from wrens.models.exchange import Slice, Written
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What the next superstep needs, and what has been.
+
+    Args:
+        number: Of the next superstep.
+        states: Where the state of each partition is.
+        data: Where their data are; empty without.
+        halted: Which have voted to halt when they were last awake.
+        sent: What was written for the next superstep, in the order of the partitions.
+        aggregated: What partitions have told.
+        steps: What each superstep took.
+    """
+
+    number: int
+    states: tuple[Slice, ...]
+    data: tuple[Slice, ...]
+    halted: tuple[bool, ...]
+    sent: tuple[Written, ...] = ()
+    aggregated: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether all have voted to halt, and no message is left."""
+        return all(self.halted) and not self.sent
+
+    def turns(self) -> list[Turn]:
+        """Return the tasks of the next superstep: one for each partition that is awake."""
+        columns = exchange.columns(self.sent)
+        found = []
+        for p, state in enumerate(self.states):
+            inbox = columns[p] if columns else []
+            if not self.halted[p] or any(True for _ in inbox):
+                data = self.data[p] if self.data else None
+                found.append(Turn(self.number, p, state, data, inbox, self.aggregated))
+        return found
+
+    def after(self, done: Mapping[int, Done], ways: Mapping[str, Way], seconds: float) -> Board:
+        """Return what there is after the next superstep.
+
+        Args:
+            done: What each task returned, by partition.
+            ways: How what partitions tell becomes one.
+            seconds: How long the superstep took.
+        """
+        states, halted = list(self.states), list(self.halted)
+        for p, one in done.items():
+            states[p], halted[p] = one.state, one.halted
+        return replace(
+            self,
+            number=self.number + 1,
+            states=tuple(states),
+            halted=tuple(halted),
+            sent=tuple(done[p].written for p in sorted(done) if some_messages(done[p].written)),
+            aggregated=aggregated(done, ways),
+            steps=(*self.steps, step_of(self.number, done, seconds)),
+        )
+
+    def keys(self) -> set[str]:
+        """Return the keys of all objects that are needed."""
+        places = {place.key for place in (*self.states, *self.data)}
+        return places | {written.key for written in self.sent}
+
+
+def aggregated(done: Mapping[int, Done], ways: Mapping[str, Way]) -> dict[str, Any]:
+    """Return what partitions have told, combined in their order."""
+    found: dict[str, Any] = {}
+    for p in sorted(done):
+        for name, value in done[p].aggregated.items():
+            found[name] = combining.function_of(ways[name])(found[name], value) if name in found else value
+    return found
+
+
+def step_of(number: int, done: Mapping[int, Done], seconds: float) -> Step:
+    """Return what a superstep took: what the busiest worker did, and the rest."""
+    busy: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for one in done.values():
+        busy[one.worker][0] += one.task_s
+        busy[one.worker][1] += one.step_s
+    task_s, step_s = max(busy.values())
+    return Step(
+        number,
+        len(done),
+        seconds,
+        step_s,
+        task_s - step_s,
+        max(0.0, seconds - task_s),
+        sum(one.sent for one in done.values()),
+        sum(one.written.nbytes for one in done.values()),
+    )

@@ -1,0 +1,50 @@
+"""Bulk-synchronous programs whose workers and clients are killed come to the same states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from clients import Clients
+from ledger import Ledger, until
+from mixing import PARTITIONS, SUPERSTEPS, Mixing, expected, killed, run
+
+import wrens
+from wrens.store import open_store
+from wrens.wire import keys
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def test_a_worker_is_killed_in_every_superstep(tmp_path: Path, ledger: Ledger) -> None:
+    killed(tmp_path, ledger, {(number, number % PARTITIONS) for number in range(SUPERSTEPS)})
+
+
+CLIENT = """
+    import sys, wrens
+    from ledger import Ledger
+    from mixing import Mixing, run
+
+    store, ledger, place = sys.argv[1], Ledger(sys.argv[2]), tuple(map(int, sys.argv[3:]))
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        run(ex, Mixing(ledger, hangs={place}), name="run", resume=True)
+    """
+
+
+def test_the_client_is_killed_five_times_and_the_run_goes_on(
+    clients: Clients, tmp_path: Path, ledger: Ledger
+) -> None:
+    store = tmp_path / "store"
+    for number, p in ((0, 1), (2, 0), (2, 2), (5, 1), (9, 2)):
+        client = clients.start(CLIENT, store, ledger.path, number, p)
+        until(lambda: f"{number} {p}" in ledger.lines() or client.popen.poll() is not None, 20)  # noqa: B023
+        assert client.popen.poll() is None, client.err
+        client.kill()
+        clients.all_gone()
+    with wrens.Executor(store=store, max_workers=2) as ex:
+        found = run(ex, Mixing(ledger), name="run", resume=True)
+        assert list(found.states()) == expected(tmp_path)
+        assert found.supersteps == SUPERSTEPS
+    opened = open_store(store)
+    assert len(list(opened.list(f"{keys.exchange('run')}/"))) >= PARTITIONS
+    assert len(list(opened.list(keys.supersteps("run")))) == 1

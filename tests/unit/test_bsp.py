@@ -1,0 +1,278 @@
+"""Messages, aggregators and options of bulk-synchronous programs, without a worker of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ledger import Ledger
+
+import wrens
+from wrens.errors import BadMessage, BadOption, JobFailed, ObjectMissing
+from wrens.models.bsp import warm
+from wrens.models.bsp.columns import by_index
+from wrens.models.exchange import Slice
+from wrens.programs import graphs
+from wrens.store import open_store
+from wrens.wire import keys
+
+_spec = spec_from_file_location("pagerank", Path(__file__).parents[2] / "examples" / "pagerank.py")
+assert _spec is not None
+assert _spec.loader is not None
+pagerank = module_from_spec(_spec)
+_spec.loader.exec_module(pagerank)
+
+
+@pytest.fixture
+def ex(tmp_path: Path) -> Iterator[wrens.Executor]:
+    with wrens.Executor("inline", store=tmp_path) as executor:
+        yield executor
+
+
+def failure(ex: wrens.Executor, step: Callable[..., Any], **options: Any) -> Exception:
+    """Return what the step of partition 1 of two raised."""
+    with pytest.raises(JobFailed) as caught:
+        wrens.bsp(ex, step, [None, None], supersteps=4, **options)
+    (error,) = caught.value.failures.values()
+    assert any("partition 1" in note for note in error.__notes__)
+    return error
+
+
+def test_messages_come_by_sender_and_as_they_were_sent(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number == 0:
+            for i in range(3):
+                at.send(0, (at.partition, i))
+                at.send_array(0, np.full(2, 10 * at.partition + i))
+        return list(inbox), inbox.array().tolist(), [part.tolist() for part in inbox.arrays()]
+
+    python, typed, each = wrens.bsp(ex, step, [None] * 3, supersteps=2).state(0)
+    assert python == [(p, i) for p in range(3) for i in range(3)]
+    assert typed == [10 * p + i for p in range(3) for i in range(3) for _ in "ab"]
+    assert [x for part in each for x in part] == typed
+    assert len(each) == 3
+
+
+@pytest.mark.parametrize("kind", ["dict", "arrow"])
+def test_columns_travel_by_name(ex: wrens.Executor, kind: str) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number == 0:
+            rows: Any = {"a": np.arange(3), "b": np.ones(3) * at.partition}
+            if kind == "arrow":
+                import pyarrow as pa
+
+                rows = pa.record_batch(rows)
+            at.send_array(1, rows)
+        return {name: column.tolist() for name, column in inbox.columns().items()}
+
+    run = wrens.bsp(ex, step, [None] * 2, supersteps=2)
+    assert list(run.states()) == [{}, {"a": [0, 1, 2] * 2, "b": [0.0] * 3 + [1.0] * 3}]
+
+
+@pytest.mark.parametrize("way", ["sum", "min", "max"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("spread", [1, 10**9])
+def test_rows_of_one_index_become_one(way: str, dtype: Any, spread: int) -> None:
+    chance = np.random.default_rng(1)
+    index, values = chance.integers(0, 20, 200) * spread, chance.integers(0, 5, (200, 2)).astype(dtype)
+    found, columns = by_index(index, {"x": values, "y": values[:, 0].copy()}, way)
+    assert found.tolist() == sorted(set(index.tolist()))
+    together = getattr(np, way)
+    for i, row, one in zip(found, columns["x"], columns["y"], strict=True):
+        assert row.tolist() == together(values[index == i], axis=0).tolist()
+        assert one == row[0]
+    assert columns["x"].dtype == columns["y"].dtype == dtype
+
+
+def test_what_partitions_tell_is_known_in_the_next_superstep(ex: wrens.Executor) -> None:
+    ways = {"sum": "sum", "low": "min", "high": "max", "text": lambda a, b: a + b, "rows": "sum"}
+
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number < 2:
+            for name in ("sum", "low", "high"):
+                at.aggregate(name, at.partition + 1)
+            at.aggregate("text", str(at.partition))
+            at.aggregate("text", "!")
+            at.aggregate("rows", np.array([1, at.partition]))
+            return at.aggregated
+        at.halt()
+        return at.aggregated
+
+    run = wrens.bsp(ex, step, [None] * 3, aggregate=ways)
+    found = run.state(1)
+    assert found.pop("rows").tolist() == [3, 3]
+    assert found == {"sum": 6, "low": 1, "high": 3, "text": "0!1!2!"}
+    assert (run.aggregated, run.supersteps, run.halted) == ({}, 3, True)
+
+
+def test_data_are_the_same_in_each_superstep_and_cannot_be_written_to(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: int, inbox: wrens.Inbox) -> int:
+        return state + int(at.data.sum())
+
+    data = [np.arange(5000) + p for p in range(2)]
+    run = wrens.bsp(ex, step, [0, 0], data=data, supersteps=3)
+    assert list(run.states()) == [3 * int(one.sum()) for one in data]
+
+    def write(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+        if at.partition:
+            at.data[0] = 1
+
+    assert isinstance(failure(ex, write, data=data), ValueError)
+
+
+def test_who_has_voted_sleeps_until_a_message_comes(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: list[int], inbox: wrens.Inbox) -> list[int]:
+        if at.partition == 0 and at.number == 3:
+            at.send(1, "wake up")
+        if at.partition or at.number == 4:
+            at.halt()
+        return [*state, at.number]
+
+    run = wrens.bsp(ex, step, [[], []])
+    assert list(run.states()) == [[0, 1, 2, 3, 4], [0, 4]]
+    assert [step.active for step in run.steps] == [2, 1, 1, 1, 2]
+    assert sum(step.messages for step in run.steps) == 1
+
+
+def test_what_is_wrong_with_a_message_is_said(ex: wrens.Executor) -> None:
+    def to_nobody(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+        if at.number == 2 and at.partition == 1:
+            at.send(7, "x")
+
+    error = failure(ex, to_nobody)
+    assert isinstance(error, BadMessage)
+    assert (error.partition, error.superstep) == (1, 2)
+    assert "partition 7, which does not exist" in str(error)
+
+    def sends(*calls: tuple[Any, Any]) -> Callable[..., None]:
+        def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+            for values, index in calls if at.partition else ():
+                at.send_array(0, values, index=index)
+
+        return step
+
+    for calls, said in (
+        ([("text", None)], "0 dimensions"),
+        ([(np.array(["a", None]), None)], "object"),
+        ([({"a": [1], "b": [1, 2]}, None)], "different lengths"),
+        ([([1, 2], [1])], "different lengths"),
+        ([([1.0], [0.5])], "index of 1 dimensions of float64"),
+        ([([1], None), ([1.5], None)], "values: float64 after rows of values: int64"),
+    ):
+        error = failure(ex, sends(*calls))
+        assert isinstance(error, BadMessage)
+        assert said in str(error)
+
+    def told(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+        if at.partition:
+            at.aggregate("loss", 1)
+
+    assert "aggregate={'loss': 'sum'}" in str(failure(ex, told))
+
+
+def test_rows_of_two_kinds_from_two_senders_are_refused(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number == 0:
+            at.send_array(1, np.zeros(2, np.float32 if at.partition else np.float64))
+        return inbox.array()
+
+    error = failure(ex, step)
+    assert isinstance(error, BadMessage)
+    assert "float64" in str(error)
+    assert "float32" in str(error)
+
+
+def test_options_that_cannot_be_are_refused_before_anything_runs(ex: wrens.Executor) -> None:
+    def step(*_: Any) -> None:
+        raise AssertionError
+
+    for states, options, said in (
+        ([], {}, "is empty"),
+        ([1, 2], {"data": [1]}, "has 1 partitions, and states has 2"),
+        ([1], {"combine": "mean"}, "combine='mean'"),
+        ([1], {"aggregate": {"x": 3}}, "aggregate['x']=3"),
+        ([1], {"supersteps": 0}, "supersteps"),
+        ([1], {"name": "a/b"}, "name"),
+        ([1], {"resume": True}, "needs the run's name"),
+    ):
+        with pytest.raises(BadOption) as caught:
+            wrens.bsp(ex, step, states, **options)  # type: ignore[arg-type]
+        assert said in str(caught.value)
+    assert list(ex.store.list("jobs/")) == []
+
+
+def test_only_the_last_states_are_left(tmp_path: Path) -> None:
+    def step(at: wrens.Superstep, state: int, inbox: wrens.Inbox) -> int:
+        at.send(0, at.number)
+        return state + 1
+
+    store = open_store(tmp_path)
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        run = wrens.bsp(ex, step, [0, 0], supersteps=5)
+        named = wrens.bsp(ex, step, [0, 0], supersteps=5, name="mine")
+        assert list(run.states()) == list(named.states()) == [5, 5]
+        assert len(list(store.list(f"{keys.exchange(run.name)}/"))) == 2
+    assert list(named.states()) == [5, 5]
+    assert {key.split("/")[1] for key in store.list("jobs/")} == {"mine"}
+    assert len(list(store.list(keys.supersteps("mine")))) == 1
+    with pytest.raises(ObjectMissing):
+        run.state(0)
+    # A run that was stopped goes on when it is given more supersteps, and one that has ended is not run again.
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        more = wrens.bsp(ex, step, [0, 0], supersteps=7, name="mine", resume=True)
+        assert (list(more.states()), more.supersteps) == ([7, 7], 7)
+        with pytest.raises(BadOption, match="resume=True"):
+            wrens.bsp(ex, step, [0, 0], name="mine")
+        with pytest.raises(BadOption, match="has 3 partitions"):
+            wrens.bsp(ex, step, [0, 0, 0], name="mine", resume=True)
+
+
+def test_a_run_whose_step_raised_goes_on_with_a_better_one(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+
+    def steps(*, good: bool) -> Callable[..., int]:
+        def step(at: wrens.Superstep, state: int, inbox: wrens.Inbox) -> int:
+            ledger.note(at.number, at.partition)
+            if at.number == 2 and at.partition == 1 and not good:
+                raise ZeroDivisionError
+            at.send(at.partition, at.number)
+            return state + sum(inbox)
+
+        return step
+
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        with pytest.raises(JobFailed) as caught:
+            wrens.bsp(ex, steps(good=False), [0, 0], supersteps=4, name="run")
+        assert "superstep 2 of the run 'run'" in caught.value.__notes__[-1]
+    before = ledger.lines()
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        run = wrens.bsp(ex, steps(good=True), [0, 0], supersteps=4, name="run", resume=True)
+    assert list(run.states()) == [0 + 1 + 2] * 2
+    assert ledger.lines()[len(before) :] == ["2 1", "3 0", "3 1"]
+
+
+def test_pagerank_agrees_with_a_power_iteration(ex: wrens.Executor) -> None:
+    vertices = 1 << 9
+    sources, targets = graphs.rmat(9, 3000, seed=3)
+    degree, rank = np.bincount(sources, minlength=vertices), np.full(vertices, 1 / vertices)
+    for _ in range(20):
+        given = np.bincount(targets, weights=(rank / np.maximum(degree, 1))[sources], minlength=vertices)
+        rank = (1 - 0.85) / vertices + 0.85 * (given + rank[degree == 0].sum() / vertices)
+    for partitions in (1, 3):
+        run = pagerank.pagerank(ex, graphs.cut(sources, targets, vertices, partitions), 20)
+        found = np.concatenate(list(run.states()))
+        assert np.abs(found - rank).max() < 1e-12
+    assert abs(rank.sum() - 1) < 1e-9
+
+
+def test_a_state_that_is_kept_is_one_for_whoever_asks() -> None:
+    place = Slice("s3://nowhere/at-all", "k", 0, (10,))
+    from wrens.models.bsp.messages import packed
+
+    warm.wrote(place, packed([1, 2], "a state"))
+    warm.state_at(place).append(3)
+    assert warm.state_at(place) == [1, 2]
