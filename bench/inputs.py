@@ -13,6 +13,13 @@ from typing import Any
 FILES = 16
 
 
+def home() -> Path:
+    """Return the directory in which inputs are kept from one run to the next."""
+    folder = Path(tempfile.gettempdir()) / "wrens-bench"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def text(megabytes: int) -> Path:
     """Return a directory with ``FILES`` files of text, in all about so many megabytes (10**6 bytes)."""
     from wrens.programs import inputs
@@ -33,10 +40,10 @@ def size_of(folder: Path) -> int:
 
 
 def _made(name: str, part: Any, megabytes: int) -> Path:
-    folder = Path(tempfile.gettempdir()) / "wrens-bench" / name
+    folder = home() / name
     if not folder.exists():
         draft = folder.with_name(f".{name}")
-        draft.mkdir(parents=True, exist_ok=True)
+        draft.mkdir(exist_ok=True)
         for number in range(FILES):
             with (draft / f"part-{number:02}.txt").open("wb") as file:
                 file.writelines(part(number, megabytes * 10**6 // FILES))

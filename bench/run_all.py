@@ -30,7 +30,9 @@ SCRIPTS = (
     "lambda_chaos",
     "word_count",
     "sort_records",
+    "sort_limited",
     "exchange_growth",
+    "write_sizes",
 )
 
 

@@ -140,6 +140,7 @@ class WrensMixin(piece("ExecutorMixin")):
 
     def setUp(self) -> None:
         support = piece("support")
+        support.reap_children()  # what subprocesses of earlier tests have left is not this one's
         support.environment_altered = False
         super().setUp()
 

@@ -10,13 +10,16 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from weakref import WeakSet
 
 SMALL = 1 << 16
 """Up to this many bytes a file is read; beyond, it is mapped."""
 _VECTOR = 512
 """Buffers handed to one ``writev``; every system takes at least this many."""
+WRITTEN = 1 << 18
+"""Bytes handed to one ``writev``. Calls with 16 MB took Linux, on a virtual machine whose memory was not in use before, 15 times as
+long for each byte (``bench/write_sizes.py``); with less than this they are only more calls."""
 _MAPS = 256
 """Live maps before files are read instead: before Python 3.13 each one keeps a file descriptor."""
 _live: WeakSet[mmap.mmap] = WeakSet()
@@ -24,10 +27,32 @@ _live: WeakSet[mmap.mmap] = WeakSet()
 
 def write_all(fd: int, buffers: Sequence[bytes | memoryview]) -> None:
     """Write the buffers one after the other, without joining them in memory."""
-    for at in range(0, len(buffers), _VECTOR):
-        rest = buffers[at : at + _VECTOR]
+    for rest in _together(buffers):
         while rest:
             rest = _after(rest, os.writev(fd, rest))
+
+
+def _together(buffers: Sequence[bytes | memoryview]) -> Iterator[Sequence[bytes | memoryview]]:
+    """Yield buffers, and pieces of long ones, as they are written by one call.
+
+    >>> [list(map(len, some)) for some in _together([b"abc", bytes(300_000), b"de"])]
+    [[3, 262141], [37859, 2]]
+    """
+    some: list[bytes | memoryview] = []
+    room = WRITTEN
+    for buffer in buffers:
+        at, end = 0, len(buffer)
+        while end - at >= room:
+            yield [*some, memoryview(buffer)[at : at + room]]
+            at, room, some = at + room, WRITTEN, []
+        if at < end:
+            some.append(memoryview(buffer)[at:] if at else buffer)
+            room -= end - at
+        if len(some) == _VECTOR:
+            yield some
+            room, some = WRITTEN, []
+    if some:
+        yield some
 
 
 def _after(buffers: Sequence[bytes | memoryview], written: int) -> Sequence[bytes | memoryview]:
