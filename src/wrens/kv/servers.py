@@ -54,7 +54,7 @@ def check(urls: Sequence[str], what: str) -> tuple[str, ...]:
         raise BadOption(f"{what}({urls!r})", "names no server, or one twice", "Name each server once.")
     for url in found:
         parts = urlsplit(url)
-        if not url.startswith(SCHEMES) or not (parts.hostname or (parts.scheme == "unix" and parts.path)):
+        if not is_server(url) or not (parts.hostname or (parts.scheme == "unix" and parts.path)):
             raise BadOption(f"{what}({url!r})", "is no address", "Write redis://host:port, or rediss://.")
         if "@" in parts.netloc:
             raise BadOption(
@@ -63,6 +63,11 @@ def check(urls: Sequence[str], what: str) -> tuple[str, ...]:
                 f"Set {PASSWORD} (and {USERNAME}) for the client and for workers instead.",
             )
     return found
+
+
+def is_server(url: str) -> bool:
+    """Tell whether this is the address of a server, and not of a store."""
+    return url.startswith(SCHEMES)
 
 
 @lru_cache(maxsize=256)
@@ -101,6 +106,13 @@ def failures() -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisError
 
     return RedisError, OSError
+
+
+def is_full(answer: Exception) -> bool:
+    """Tell whether a server has refused a command because it has no memory left."""
+    from redis.exceptions import OutOfMemoryError
+
+    return isinstance(answer, OutOfMemoryError)
 
 
 def refusals() -> tuple[type[Exception], ...]:
