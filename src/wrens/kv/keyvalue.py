@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -112,14 +113,6 @@ class _Client:
     process: int
     number: int = 0
     """Of the last operation that was numbered."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What travels to one server together."""
-
-    places: list[int] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
 
 
 class KeyValue:
@@ -239,55 +232,70 @@ class KeyValue:
         [None, 2, b'2']
         """
         results: list[Any] = [None] * len(batch)
-        batches: dict[int, _Batch] = {}
-        for place, operation in enumerate(batch):
-            one = batches.setdefault(placed(operation.key, self.urls), _Batch())
-            one.places.append(place)
-            one.operations.append(operation)
-        clients = {server: self._client(server) for server in batches}
-
-        def ask(server: int) -> None:
-            one = batches[server]
-            found = self._asked(server, clients[server], one.operations)
-            for place, result in zip(one.places, found, strict=True):
-                results[place] = result
-
-        if len(batches) == 1:
-            ask(next(iter(batches)))
-        elif batches:
-            with ThreadPoolExecutor(min(len(batches), 16), thread_name_prefix="wrens-kv") as pool:
-                list(pool.map(ask, batches))
+        for begin in range(0, len(batch), TOGETHER):
+            commands: dict[int, list[servers.Command]] = {}
+            places: dict[int, list[int]] = {}
+            for server, some in self._by_server(
+                batch, range(begin, min(begin + TOGETHER, len(batch)))
+            ).items():
+                who, number = self.numbers(server, sum(batch[i].once for i in some))
+                first = number
+                for i in some:
+                    name = f"{self.namespace}{_checked(batch[i].key)}"
+                    commands.setdefault(server, []).append(batch[i].spelled(name, who, number, first))
+                    number += batch[i].once
+                places[server] = some
+            changes = any(batch[i].command != "GET" for some in places.values() for i in some)
+            for server, answers in self.ask(commands, changes=changes).items():
+                for i, answer in zip(places[server], answers, strict=True):
+                    results[i] = self._result(self.urls[server], batch[i], answer)
         for result in results:
             if isinstance(result, Exception):
                 raise result
         return results
 
+    def ask(
+        self, commands: Mapping[int, Sequence[servers.Command]], *, changes: bool
+    ) -> dict[int, list[Any]]:
+        """Send commands as Redis has them to servers, all at once, and return what each has answered, errors among it.
+
+        They may be sent three times, so they have to be such that this does no harm (:meth:`numbers`).
+
+        Args:
+            commands: For each server, by its place in ``urls``.
+            changes: Whether one of them changes something.
+
+        Raises:
+            ShardLost: if a server is gone. The others have carried out theirs.
+        """
+        if len(commands) == 1:
+            ((server, some),) = commands.items()
+            return {server: self._sent(server, some, changes=changes)}
+        asked = {
+            server: _threads().submit(self._sent, server, some, changes=changes)
+            for server, some in commands.items()
+        }
+        wait(asked.values())
+        return {server: future.result() for server, future in asked.items()}
+
+    def numbers(self, server: int, count: int) -> tuple[str, int]:
+        """Return who this thread is for a server, and the first of so many numbers for changes that are made once."""
+        held: dict[int, _Client] = self._clients.__dict__.setdefault("clients", {})
+        who = held.get(server)
+        if who is None or who.process != os.getpid():  # a process that was forked is somebody else
+            who = held[server] = _Client(f"{self.namespace}once/{keys.new_id()}", os.getpid())
+        first = who.number + 1
+        who.number += count
+        return who.record, first
+
     def _one(self, operation: Operation) -> Any:
         return self.carry_out([operation])[0]
 
-    def _client(self, server: int) -> _Client:
-        """Return who this thread is for a server; a process that was forked is somebody else."""
-        held: dict[int, _Client] = self._clients.__dict__.setdefault("clients", {})
-        found = held.get(server)
-        if found is None or found.process != os.getpid():
-            found = held[server] = _Client(f"{self.namespace}once/{keys.new_id()}", os.getpid())
+    def _by_server(self, batch: Sequence[Operation], some: Iterable[int]) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for i in some:
+            found.setdefault(placed(batch[i].key, self.urls), []).append(i)
         return found
-
-    def _asked(self, server: int, who: _Client, batch: Sequence[Operation]) -> Iterator[Any]:
-        """Yield what a server answers, errors of single operations among it."""
-        for begin in range(0, len(batch), TOGETHER):
-            some = batch[begin : begin + TOGETHER]
-            numbered = sum(one.once for one in some)
-            first = number = who.number + 1
-            who.number += numbered
-            commands = []
-            for one in some:
-                name = f"{self.namespace}{_checked(one.key)}"
-                commands.append(one.spelled(name, who.record, number, first))
-                number += one.once
-            answers = self._sent(server, commands, changes=any(one.command != "GET" for one in some))
-            for one, answer in zip(some, answers, strict=True):
-                yield self._result(self.urls[server], one, answer)
 
     def _sent(self, server: int, commands: Sequence[servers.Command], *, changes: bool) -> list[Any]:
         url = self.urls[server]
@@ -316,6 +324,12 @@ class KeyValue:
         if isinstance(answer, servers.refusals()):
             return BadValue(one.key, f"cannot be used so: {told}")
         return ShardLost(url, told)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads that ask several servers at once."""
+    return ThreadPoolExecutor(16, thread_name_prefix="wrens-kv")
 
 
 def _checked(key: str) -> str:

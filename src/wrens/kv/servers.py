@@ -9,12 +9,13 @@ each process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from wrens.errors import BadOption, MissingPackage
+from wrens.errors import BadOption, BadShard, MissingPackage
 
 if TYPE_CHECKING:
     from redis import Redis as Client
@@ -30,6 +31,26 @@ ANSWER_S = 30.0
 """How long it may take to answer."""
 TRIES = 2
 """How many times a command is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a server says of its memory.
+
+    Args:
+        used: Bytes in use.
+        limit: Bytes that it may use; ``None`` if it does not tell.
+        policy: What it does when that is used up; only ``noeviction`` keeps what it has.
+    """
+
+    used: int
+    limit: int | None
+    policy: str
+
+    @property
+    def free(self) -> int | None:
+        """Bytes that are left, if it is known."""
+        return None if self.limit is None else max(0, self.limit - self.used)
 
 
 class Stranger(Exception):
@@ -99,6 +120,26 @@ def client(url: str, answer_s: float = ANSWER_S, greet: Callable[[Any], None] | 
         protocol=2,  # which every server speaks
         redis_connect_func=greet,
     )
+
+
+def look(url: str) -> Memory:
+    """Return what a server says of its memory.
+
+    Raises:
+        MissingPackage: if redis is not installed.
+        BadShard: if it does not answer.
+    """
+    server = client(url)
+    try:
+        told: Mapping[str, Any] = server.info("memory")
+    except failures() as error:
+        raise BadShard(
+            url,
+            f"it does not answer: {error}",
+            f"Look at the address; user and password are taken from {USERNAME} and {PASSWORD}.",
+        ) from error
+    limit = int(told.get("maxmemory") or 0) or int(told.get("total_system_memory") or 0)
+    return Memory(int(told["used_memory"]), limit or None, str(told.get("maxmemory_policy", "noeviction")))
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from wrens.errors import BadOption, BadShard
 from wrens.kv import servers
-from wrens.models.exchange import choosing, sharding, shards, storing, two_level
+from wrens.models.exchange import choosing, sharding, storing, two_level
 from wrens.models.exchange.choosing import Figures
 from wrens.models.exchange.index import Slice, Written
 from wrens.models.exchange.storing import Part, is_near
@@ -225,13 +225,13 @@ def crossing(
         step.end()
 
 
-def look(url: str) -> shards.Memory:
+def look(url: str) -> servers.Memory:
     """Return a server's memory.
 
     Raises:
         BadShard: if it does not answer, or throws away what it has when it is full.
     """
-    found = shards.look(url)
+    found = servers.look(url)
     if found.policy != "noeviction":
         raise BadShard(
             url,

@@ -7,12 +7,10 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from wrens.errors import BadShard, ExchangeLost
-from wrens.kv.servers import PASSWORD, USERNAME, client, failures
+from wrens.errors import ExchangeLost
+from wrens.kv.servers import client, failures
 
 TOGETHER = 4 * 2**20
 """Bytes of commands that travel together."""
@@ -20,46 +18,6 @@ COMMANDS = 1000
 """Commands that travel together at most."""
 LARGEST = 256 * 2**20
 """Bytes of a value; what is larger goes to the store. Redis takes 512 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a server says of its memory.
-
-    Args:
-        used: Bytes in use.
-        limit: Bytes that it may use; ``None`` if it does not tell.
-        policy: What it does when that is used up; only ``noeviction`` keeps what it has.
-    """
-
-    used: int
-    limit: int | None
-    policy: str
-
-    @property
-    def free(self) -> int | None:
-        """Bytes that are left, if it is known."""
-        return None if self.limit is None else max(0, self.limit - self.used)
-
-
-def look(url: str) -> Memory:
-    """Return what a server says of its memory.
-
-    Raises:
-        MissingPackage: if redis is not installed.
-        BadShard: if it does not answer.
-    """
-    server = client(url)
-    try:
-        told: Mapping[str, Any] = server.info("memory")
-    except failures() as error:
-        raise BadShard(
-            url,
-            f"it does not answer: {error}",
-            f"Look at the address; user and password are taken from {USERNAME} and {PASSWORD}.",
-        ) from error
-    limit = int(told.get("maxmemory") or 0) or int(told.get("total_system_memory") or 0)
-    return Memory(int(told["used_memory"]), limit or None, str(told.get("maxmemory_policy", "noeviction")))
 
 
 def give(url: str, values: Iterable[tuple[str, bytes]], expires_s: float) -> list[str]:
