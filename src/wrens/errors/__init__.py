@@ -13,6 +13,7 @@
     │   ├── BadMessage (ValueError)           what a partition sends or was sent cannot be
     │   ├── BadPair (TypeError)               what a function made of it cannot be grouped by key
     │   ├── BadValue (ValueError)             a value of the key-value tier is not what an operation needs
+    │   ├── BadUpdate (ValueError)            what an array of a parameter server was sent does not go with it
     │   ├── TargetTaken (FileExistsError)     where results should go there is something already
     │   └── ExchangeLost                      what one stage wrote for the next is gone
     ├── fix the set-up
@@ -50,6 +51,7 @@
     ├── a task that ended without a result
     │   ├── WorkerLost                        the worker went away in every attempt
     │   ├── TaskTimeout (TimeoutError)
+    │   ├── WorkersStalled (TimeoutError)     others, for whom a worker has waited, did not go on
     │   └── RemoteError                       stands for an exception that cannot be rebuilt here
     ├── a job that ended without all results
     │   ├── JobFailed (ExceptionGroup)        carries the results of the others
@@ -67,7 +69,7 @@ from __future__ import annotations
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.data import BadData, BadMessage, BadPair, ExchangeLost, NoData, TargetTaken
-from wrens.errors.kv import BadValue, ShardFull, ShardLost
+from wrens.errors.kv import BadUpdate, BadValue, ShardFull, ShardLost, WorkersStalled
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
@@ -113,6 +115,7 @@ __all__ = [
     "BadSignature",
     "BadSigningKey",
     "BadStoreURL",
+    "BadUpdate",
     "BadValue",
     "Cancelled",
     "CannotDeploy",
@@ -149,6 +152,7 @@ __all__ = [
     "UnknownJob",
     "VersionMismatch",
     "WorkerLost",
+    "WorkersStalled",
     "WrensError",
     "WrongPython",
 ]

@@ -12,6 +12,7 @@
     jobs/<job>/exchange/<id>             what a task has made for the tasks of the next stage
     jobs/<job>/results/<id>              what a task leaves for whoever asks, too large for its verdict
     jobs/<job>/supersteps/<n>            what a superstep of a run begins with, in the folder of the run's first job
+    jobs/<name>/parameters/<n>           a checkpoint of a parameter server
     jobs/<job>/end                       no more pages will come
     drivers/<id>                         a driver's last sign of life
     uploads/<id>                         a large object on its way to its key
@@ -140,6 +141,20 @@ def superstep(run: str, number: int) -> str:
     'jobs/ranks/supersteps/00000007'
     """
     return f"jobs/{run}/supersteps/{number:08d}"
+
+
+def parameters(name: str) -> str:
+    """Prefix of the checkpoints of a parameter server."""
+    return f"jobs/{name}/parameters/"
+
+
+def parameters_at(name: str, number: int) -> str:
+    """Key of one checkpoint of a parameter server.
+
+    >>> parameters_at("ratings", 7)
+    'jobs/ratings/parameters/00000007'
+    """
+    return f"jobs/{name}/parameters/{number:08d}"
 
 
 def value(name: str) -> str:

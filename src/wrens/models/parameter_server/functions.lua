@@ -1,0 +1,339 @@
+#!lua name=@LIBRARY@
+-- The part of a parameter server that runs inside of Redis or Valkey.
+--
+-- Arrays are tables of numbers in the memory of the scripting engine: a thousand additions to them take a tenth of a millisecond, a
+-- tenth of what they take on strings or hashes. They are gone when the server ends; callers notice by the token of their model.
+-- A server does one thing at a time, so each call here is atomic.
+--
+-- args: operation, model, token, and what the operation needs. An update is four arguments: array, format of its numbers ('d' or 'f'),
+-- how its rows are named (an offset, or 'rows' and the width of one), and bytes: the numbers, or for each row its number and numbers.
+
+local models = {}
+
+local WIDTH = {d = 8, f = 4}
+local ONE, EIGHT = {d = '<d', f = '<f'}, {d = '<dddddddd', f = '<ffffffff'}
+local PAIR, PAIRS = {d = '<Id', f = '<If'}, {d = '<IdIdIdIdIdIdIdId', f = '<IfIfIfIfIfIfIfIf'}
+local ROWS = '<IIIIIIII'
+local BUCKETS = 24 -- of staleness: 0, 1, 2 to 3, 4 to 7, and so on
+
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function refused(word)
+  return redis.error_reply(word)
+end
+
+-- Adds n numbers, which begin at byte `at`, to the elements from i on; returns where the next ones begin.
+-- Eight at a time: what takes longest is calling unpack.
+local function add_run(data, i, n, format, bytes, at)
+  local unpack_ = struct.unpack
+  local eight, one = EIGHT[format], ONE[format]
+  local a, b, c, d, e, f, g, h
+  for _ = 1, math.floor(n / 8) do
+    a, b, c, d, e, f, g, h, at = unpack_(eight, bytes, at)
+    data[i] = (data[i] or 0) + a
+    data[i + 1] = (data[i + 1] or 0) + b
+    data[i + 2] = (data[i + 2] or 0) + c
+    data[i + 3] = (data[i + 3] or 0) + d
+    data[i + 4] = (data[i + 4] or 0) + e
+    data[i + 5] = (data[i + 5] or 0) + f
+    data[i + 6] = (data[i + 6] or 0) + g
+    data[i + 7] = (data[i + 7] or 0) + h
+    i = i + 8
+  end
+  for _ = 1, n % 8 do
+    a, at = unpack_(one, bytes, at)
+    data[i] = (data[i] or 0) + a
+    i = i + 1
+  end
+  return at
+end
+
+-- Adds pairs of a number's place and the number.
+local function add_pairs(data, format, bytes)
+  local unpack_ = struct.unpack
+  local pairs_, pair = PAIRS[format], PAIR[format]
+  local n, at = #bytes / (4 + WIDTH[format]), 1
+  local i, j, k, l, m, o, p, q, a, b, c, d, e, f, g, h
+  for _ = 1, math.floor(n / 8) do
+    i, a, j, b, k, c, l, d, m, e, o, f, p, g, q, h, at = unpack_(pairs_, bytes, at)
+    i, j, k, l, m, o, p, q = i + 1, j + 1, k + 1, l + 1, m + 1, o + 1, p + 1, q + 1
+    data[i] = (data[i] or 0) + a
+    data[j] = (data[j] or 0) + b
+    data[k] = (data[k] or 0) + c
+    data[l] = (data[l] or 0) + d
+    data[m] = (data[m] or 0) + e
+    data[o] = (data[o] or 0) + f
+    data[p] = (data[p] or 0) + g
+    data[q] = (data[q] or 0) + h
+  end
+  for _ = 1, n % 8 do
+    i, a, at = unpack_(pair, bytes, at)
+    data[i + 1] = (data[i + 1] or 0) + a
+  end
+  return n
+end
+
+-- Carries out the updates from args[from] on; returns how many numbers were added.
+local function add_all(model, args, from)
+  local total = 0
+  for u = from, #args, 4 do
+    local data, format, where, bytes = model.arrays[args[u]], args[u + 1], args[u + 2], args[u + 3]
+    local width = tonumber(string.match(where, '^rows (%d+)$'))
+    if not width then
+      local n = #bytes / WIDTH[format]
+      add_run(data, tonumber(where) + 1, n, format, bytes, 1)
+      total = total + n
+    elseif width == 1 then
+      total = total + add_pairs(data, format, bytes)
+    else
+      local at, row = 1, 0
+      while at <= #bytes do
+        row, at = struct.unpack('<I', bytes, at)
+        at = add_run(data, row * width + 1, width, format, bytes, at)
+        total = total + width
+      end
+    end
+  end
+  return total
+end
+
+-- Appends n numbers from the elements from i on.
+local function take_run(data, i, n, format, out)
+  local pack_ = struct.pack
+  local eight, one, o = EIGHT[format], ONE[format], #out
+  for _ = 1, math.floor(n / 8) do
+    o = o + 1
+    out[o] = pack_(eight, data[i] or 0, data[i + 1] or 0, data[i + 2] or 0, data[i + 3] or 0,
+      data[i + 4] or 0, data[i + 5] or 0, data[i + 6] or 0, data[i + 7] or 0)
+    i = i + 8
+  end
+  for _ = 1, n % 8 do
+    o = o + 1
+    out[o] = pack_(one, data[i] or 0)
+    i = i + 1
+  end
+end
+
+-- Appends the numbers at places.
+local function take_each(data, format, bytes, out)
+  local unpack_, pack_ = struct.unpack, struct.pack
+  local eight, one, o = EIGHT[format], ONE[format], #out
+  local n, at = #bytes / 4, 1
+  local i, j, k, l, m, p, q, r
+  for _ = 1, math.floor(n / 8) do
+    i, j, k, l, m, p, q, r, at = unpack_(ROWS, bytes, at)
+    o = o + 1
+    out[o] = pack_(eight, data[i + 1] or 0, data[j + 1] or 0, data[k + 1] or 0, data[l + 1] or 0,
+      data[m + 1] or 0, data[p + 1] or 0, data[q + 1] or 0, data[r + 1] or 0)
+  end
+  for _ = 1, n % 8 do
+    i, at = unpack_('<I', bytes, at)
+    o = o + 1
+    out[o] = pack_(one, data[i + 1] or 0)
+  end
+end
+
+-- What was added since the caller has read last.
+local function note(model, seen, numbers)
+  local stats = model.stats
+  stats.pushes = stats.pushes + 1
+  stats.pushed = stats.pushed + numbers
+  if seen >= 0 then
+    local stale = model.version - seen
+    local bucket, limit = 1, 1
+    while stale >= limit and bucket < BUCKETS do
+      bucket, limit = bucket + 1, limit * 2
+    end
+    stats.stale[bucket] = (stats.stale[bucket] or 0) + 1
+    stats.stale_sum = stats.stale_sum + stale
+    stats.stale_most = math.max(stats.stale_most, stale)
+  end
+  model.version = model.version + 1
+end
+
+-- Carries out the clocks of which all have told their part, each worker's in the order of their numbers, so that sums do not depend
+-- on who was first.
+local function settle(model)
+  while true do
+    local clock, some = model.settled, false
+    for w = 1, model.workers do
+      if not model.finished[w] then
+        some = true
+        if model.clocks[w] <= clock then return end
+      end
+    end
+    local waiting = model.waiting[clock]
+    if not waiting and not some then return end
+    for w = 1, model.workers do
+      if waiting and waiting[w] then
+        note(model, waiting[w].seen, add_all(model, waiting[w].args, waiting[w].from))
+      end
+    end
+    model.waiting[clock] = nil
+    model.settled = clock + 1
+  end
+end
+
+-- version, run, settled, workers, who has failed, then clock and whether it is finished for each worker.
+local function state(model)
+  local found = {model.version, model.run, model.settled, model.workers, model.failed}
+  for w = 1, model.workers do
+    found[#found + 1] = model.clocks[w]
+    found[#found + 1] = model.finished[w] and 1 or 0
+  end
+  return found
+end
+
+local function begin(model, run, workers)
+  model.run, model.workers, model.failed, model.settled = run, workers, -1, 0
+  model.clocks, model.finished, model.waiting = {}, {}, {}
+  for w = 1, workers do model.clocks[w] = 0 end
+end
+
+local operations = {}
+
+-- 4 what the arrays are, for comparison; 5 how many; for each its name and its numbers, 0 of a sparse one; then updates, their first
+-- values. Answers the token and what the arrays are, of this model or of the one that there is.
+function operations.create(model, args)
+  if not model then
+    model = {
+      token = args[3], spec = args[4], arrays = {}, done = {}, version = 0,
+      stats = {pushes = 0, pulls = 0, pushed = 0, pulled = 0, stale = {}, stale_sum = 0, stale_most = 0, waited = 0},
+      since = now(),
+    }
+    begin(model, 0, 0)
+    local last = 5 + 2 * tonumber(args[5])
+    for a = 6, last, 2 do
+      local data = {}
+      for i = 1, tonumber(args[a + 1]) do data[i] = 0 end
+      model.arrays[args[a]] = data
+    end
+    add_all(model, args, last + 1)
+    models[args[2]] = model
+  end
+  return {model.token, model.spec}
+end
+
+function operations.look(model)
+  return model and {model.token, model.spec} or {}
+end
+
+function operations.drop(_, args)
+  models[args[2]] = nil
+  return 1
+end
+
+-- 4 who; 5 its number, which is carried out once; 6 the version that it has seen; 7 and on: updates.
+function operations.add(model, args)
+  local number = tonumber(args[5])
+  if number > (model.done[args[4]] or 0) then
+    model.done[args[4]] = number
+    note(model, tonumber(args[6]), add_all(model, args, 7))
+  end
+  return model.version
+end
+
+-- 4 and on: array, format, how rows are named as in an update, and the rows, or how many numbers. Answers the version, then bytes.
+function operations.take(model, args)
+  local found, total = {model.version}, 0
+  for u = 4, #args, 4 do
+    local data, format, where = model.arrays[args[u]], args[u + 1], args[u + 2]
+    local width, out = tonumber(string.match(where, '^rows (%d+)$')), {}
+    if not width then
+      take_run(data, tonumber(where) + 1, tonumber(args[u + 3]), format, out)
+    elseif width == 1 then
+      take_each(data, format, args[u + 3], out)
+    else
+      local bytes, at, row = args[u + 3], 1, 0
+      while at <= #bytes do
+        row, at = struct.unpack('<I', bytes, at)
+        take_run(data, row * width + 1, width, format, out)
+      end
+    end
+    local bytes = table.concat(out)
+    total = total + #bytes / WIDTH[format]
+    found[#found + 1] = bytes
+  end
+  model.stats.pulls = model.stats.pulls + 1
+  model.stats.pulled = model.stats.pulled + total
+  return found
+end
+
+-- 4 array; 5 width of a row. Answers the rows that there are, of a sparse array.
+function operations.rows(model, args)
+  local width, out = tonumber(args[5]), {}
+  for i in pairs(model.arrays[args[4]]) do
+    if (i - 1) % width == 0 then out[#out + 1] = struct.pack('<I', (i - 1) / width) end
+  end
+  return table.concat(out)
+end
+
+-- 4 run; 5 workers; then, of a run that goes on, each one's clock.
+function operations.begin(model, args)
+  local run = tonumber(args[4])
+  if run > model.run then
+    begin(model, run, tonumber(args[5]))
+    model.settled = tonumber(args[6] or '0')
+    for w = 1, model.workers do model.clocks[w] = tonumber(args[6 + w] or args[6] or '0') end
+  end
+  model.failed = -1
+  return state(model)
+end
+
+function operations.state(model)
+  return state(model)
+end
+
+-- 4 run; 5 worker, from 0; 6 its clock; 7 whether all are to tell theirs first; 8 the version that it has seen; 9 and on: updates.
+-- A clock is carried out once.
+function operations.tick(model, args)
+  local w, clock = tonumber(args[5]) + 1, tonumber(args[6])
+  if tonumber(args[4]) ~= model.run then return refused('OVER of an earlier run') end
+  if model.clocks[w] <= clock then
+    if args[7] == '1' then
+      model.waiting[clock] = model.waiting[clock] or {}
+      model.waiting[clock][w] = {args = args, from = 9, seen = tonumber(args[8])}
+    elseif #args > 8 then
+      note(model, tonumber(args[8]), add_all(model, args, 9))
+    end
+    model.clocks[w] = clock + 1
+    settle(model)
+  end
+  return state(model)
+end
+
+-- 4 run; 5 worker; 6 'done', or 'failed'; 7 for how many milliseconds it has waited.
+function operations.leave(model, args)
+  if tonumber(args[4]) == model.run then
+    local w = tonumber(args[5]) + 1
+    model.stats.waited = model.stats.waited + tonumber(args[7])
+    if args[6] == 'done' then
+      model.finished[w] = true
+      settle(model)
+    else
+      model.failed = w - 1
+    end
+  end
+  return state(model)
+end
+
+-- Answers microseconds since the arrays were made, pushes, pulls, numbers of both, milliseconds of waiting, sum and most of staleness, and how
+-- often it was in each bucket.
+function operations.statistics(model)
+  local s = model.stats
+  local found = {now() - model.since, s.pushes, s.pulls, s.pushed, s.pulled, s.waited, s.stale_sum, s.stale_most}
+  for b = 1, BUCKETS do found[8 + b] = s.stale[b] or 0 end
+  return found
+end
+
+redis.register_function('@LIBRARY@', function(_, args)
+  local operation, model = args[1], models[args[2]]
+  if operation ~= 'create' and operation ~= 'look' and not (model and model.token == args[3]) then
+    if operation == 'drop' then return 0 end
+    return refused('GONE the model is not here')
+  end
+  return operations[operation](model, args)
+end)

@@ -1,0 +1,60 @@
+"""What workers wait for, as small frozen objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wrens.core.policy import number, whole
+from wrens.errors import BadOption
+
+PATIENCE_S = 60.0
+"""How long a worker waits while no other one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asynchronous:
+    """Nobody waits: what is pushed is added at once, and seen by all (HOGWILD!)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Nobody is more than ``staleness`` clocks ahead of the slowest (stale synchronous parallel, Ho et al., 2013).
+
+    What a worker pushes is added when its clock ticks.
+
+    Args:
+        staleness: How many clocks, from 0.
+        patience_s: For how many seconds a worker waits while nobody goes on.
+    """
+
+    staleness: int = 1
+    patience_s: float = PATIENCE_S
+
+    def __post_init__(self) -> None:
+        whole("Bounded.staleness", self.staleness + 1 if isinstance(self.staleness, int) else self.staleness)
+        _patient("Bounded", self.patience_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Synchronous:
+    """All see the same in each clock: what all have pushed in the clocks before.
+
+    It is added in the order of the workers' numbers, so that results are the same to the last bit, whoever was first.
+
+    Args:
+        patience_s: For how many seconds a worker waits while nobody goes on.
+    """
+
+    patience_s: float = PATIENCE_S
+
+    def __post_init__(self) -> None:
+        _patient("Synchronous", self.patience_s)
+
+
+Consistency = Asynchronous | Bounded | Synchronous
+
+
+def _patient(policy: str, patience_s: float) -> None:
+    number(f"{policy}.patience_s", patience_s)
+    if patience_s <= 0:
+        raise BadOption(f"{policy}.patience_s={patience_s!r}", "must be positive", "It is in seconds.")
