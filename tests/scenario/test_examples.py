@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+
+import wrens
+from wrens.testing.tasks import Scripted, ScriptedError
 
 pytestmark = pytest.mark.this_computer("starts programs that name their own stores")
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -18,6 +25,13 @@ def run(name: str, *words: object) -> list[list[str]]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The example that the test names, as a module of the user's."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module(request.param)
 
 
 def test_word_count(tmp_path: Path) -> None:
@@ -72,3 +86,66 @@ def test_components_of_a_real_graph(tmp_path: Path) -> None:
     found = run("components", tmp_path / "edges", "--partitions", 5, "--store", tmp_path / "store")
     parts = sorted(networkx.connected_components(graph), key=lambda part: (-len(part), min(part)))
     assert found == [[str(len(part)), str(min(part))] for part in parts]
+
+
+# --- Monte Carlo ---------------------------------------------------------------------------------------
+
+
+def asian_call(option: Any) -> float:
+    """Return the price of an option with two fixings: the second one by Black and Scholes, the first one by quadrature."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    step = option.years / 2
+    wide, discount = option.volatility * math.sqrt(step), math.exp(-option.rate * step)
+
+    def given(z: float) -> float:
+        first = option.spot * math.exp((option.rate - option.volatility**2 / 2) * step + wide * z)
+        strike = 2 * option.strike - first  # of a call on the second fixing, of which half counts
+        if strike <= 0:
+            return float((first / discount - strike) / 2 * discount * norm.pdf(z))
+        d = (math.log(first / strike) + (option.rate + option.volatility**2 / 2) * step) / wide
+        return float((first * norm.cdf(d) - strike * discount * norm.cdf(d - wide)) / 2 * norm.pdf(z))
+
+    return discount * float(quad(given, -9, 9, epsabs=1e-10)[0])
+
+
+def test_monte_carlo_prints_the_same_digits_for_any_number_of_workers(tmp_path: Path) -> None:
+    words = "--paths", 100_001, "--tasks", 7, "--store", tmp_path / "store"
+    found = run("monte_carlo", *words, "--workers", 1)
+    assert (
+        run("monte_carlo", *words, "--workers", 3)
+        == run("monte_carlo", *words, "--backend", "inline")
+        == found
+    )
+    assert found[0][-2:] == ["(100,001", "paths)"]
+    assert run("monte_carlo", *words, "--seed", 2) != found
+
+
+class Fated:
+    """A function that meets the fate of its task after it has done its work, and before anybody hears of it."""
+
+    def __init__(self, function: Any, fates: Scripted) -> None:
+        self.function, self.fates = function, fates
+
+    def __call__(self, *args: Any) -> Any:
+        found, task = self.function(*args), wrens.current_task()
+        assert task is not None
+        self.fates(task.task)
+        return found
+
+
+@pytest.mark.parametrize("example", ["monte_carlo"], indirect=True)
+def test_monte_carlo_is_right_and_stays_the_same_when_tasks_are_tried_again(
+    example: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option = example.AsianCall(100.0, 105.0, 0.05, 0.3, 1.0, 2)
+    with wrens.Executor("inline", store=tmp_path / "store") as ex:
+        found = example.price(ex, option, 400_000, 8, seed=3)
+    assert abs(found.mean - asian_call(option)) < 4 * found.error < 0.1
+    fates = Scripted(tmp_path, {2: ["raise", "ok"], 3: ["kill", "ok"], 6: ["raise", "raise", "ok"]})
+    monkeypatch.setattr(example, "simulate", Fated(example.simulate, fates))
+    with wrens.Executor(max_workers=2, store=tmp_path / "store") as ex:
+        view = ex.options(retry=wrens.Retry(on=ScriptedError), packing=wrens.Packing(size=4))
+        assert example.price(view, option, 400_000, 8, seed=3) == found
+    assert [fates.calls(task) for task in (2, 3, 6)] == [2, 2, 3]
