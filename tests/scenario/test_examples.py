@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import wrens
@@ -149,3 +150,53 @@ def test_monte_carlo_is_right_and_stays_the_same_when_tasks_are_tried_again(
         view = ex.options(retry=wrens.Retry(on=ScriptedError), packing=wrens.Packing(size=4))
         assert example.price(view, option, 400_000, 8, seed=3) == found
     assert [fates.calls(task) for task in (2, 3, 6)] == [2, 2, 3]
+
+
+# --- k-means -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", ["k_means"], indirect=True)
+def test_k_means_of_real_digits_is_what_scikit_learn_finds(example: ModuleType, tmp_path: Path) -> None:
+    from sklearn.cluster import KMeans
+    from sklearn.datasets import load_digits
+
+    points = load_digits().data
+    start = points[np.random.default_rng(1).choice(len(points), 10, replace=False)]
+    expected = KMeans(10, init=start, n_init=1, algorithm="lloyd", tol=0).fit(points)
+    with wrens.Executor(max_workers=2, store=tmp_path) as ex:
+        found = example.k_means(ex, points, 10, start=start, partitions=3)
+    assert found.converged
+    assert found.inertia == pytest.approx(expected.inertia_, rel=1e-9)
+    np.testing.assert_allclose(found.centres, expected.cluster_centers_, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(found.labels, expected.labels_)
+
+
+def test_k_means_finds_blobs_from_centres_of_its_own(tmp_path: Path) -> None:
+    chance = np.random.default_rng(5)
+    sizes = [100, 60, 30, 9]
+    centres = np.repeat([[0, 0], [1e6, 0], [0, 1e6], [1e6, 1e6]], sizes, axis=0) + 1e9
+    points = chance.permutation(centres + chance.normal(size=(199, 2)))
+    np.save(tmp_path / "points.npy", points)
+    words = tmp_path / "points.npy", "--clusters", 4, "--store", tmp_path / "store", "--backend", "inline"
+    found = run("k_means", *words, "--partitions", 1)
+    assert run("k_means", *words, "--partitions", 7) == found
+    assert [int(size) for size, *_ in found[1:]] == sizes
+    assert all(0.5 < float(line[2]) < 3 for line in found[1:])
+
+
+@pytest.mark.parametrize("example", ["k_means"], indirect=True)
+def test_k_means_draws_centres_by_squared_distance_and_none_twice(
+    example: ModuleType, tmp_path: Path
+) -> None:
+    points = np.array([[0.0], [1.0], [3.0]])
+    state = example.State(points[:1], np.zeros(3, int), (points**2).sum(axis=1))
+    drawn = [
+        example.candidate(state, example.Part(0, points), np.random.PCG64(n))[1][0] for n in range(3_000)
+    ]
+    assert drawn.count(0.0) == 0
+    assert abs(drawn.count(1.0) - 300) < 4 * math.sqrt(3_000 * 0.1 * 0.9)
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        assert example.k_means(ex, np.repeat(points, 5, axis=0), 3).inertia == pytest.approx(0, abs=1e-12)
+        with pytest.raises(wrens.errors.JobFailed) as caught:
+            example.k_means(ex, np.repeat(points, 5, axis=0), 4)
+    assert "no more than 3 different points" in str(caught.value.exceptions[0])
