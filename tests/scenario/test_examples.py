@@ -256,3 +256,65 @@ def test_images_may_be_in_a_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "images.npz", images=images, labels=labels)
     (found,) = run("image_features", tmp_path / "images.npz", "--store", tmp_path / "store", "--tasks", 99)
     assert " ".join(found) == "20 of 20 images right, 100.00%, learned from 40 others"
+
+
+# --- search --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", ["search"], indirect=True)
+def test_a_search_finds_exactly_the_scores_of_scikit_learn(example: ModuleType, tmp_path: Path) -> None:
+    from sklearn.datasets import load_diabetes, load_iris
+    from sklearn.model_selection import GridSearchCV, ParameterGrid
+    from sklearn.svm import SVC
+    from sklearn.tree import DecisionTreeRegressor
+
+    classes = SVC(), {"C": [0.1, 1.0, 10.0], "gamma": [0.01, 0.1]}, load_iris(return_X_y=True), 5
+    numbers = (
+        DecisionTreeRegressor(random_state=1),
+        {"max_depth": [2, 3, 5]},
+        load_diabetes(return_X_y=True),
+        3,
+    )
+    with wrens.Executor(max_workers=2, store=tmp_path) as ex:
+        for model, grid, (samples, targets), folds in (classes, numbers):
+            expected = GridSearchCV(model, grid, cv=folds).fit(samples, targets)
+            found = example.search(ex, model, ParameterGrid(grid), samples, targets, folds)
+            assert [one.mean for one in found] == expected.cv_results_["mean_test_score"].tolist()
+            assert max(found, key=lambda one: one.mean).parameters == expected.best_params_
+
+
+@pytest.mark.parametrize("example", ["search"], indirect=True)
+def test_a_candidate_that_fails_costs_the_others_nothing(example: ModuleType, tmp_path: Path) -> None:
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+
+    samples, targets = load_iris(return_X_y=True)
+    candidates = [{"C": 1.0}, {"C": -1.0}, {"no_such": 1}, {"C": 10.0}]
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        first, negative, unknown, last = example.search(ex, SVC(), candidates, samples, targets, 3)
+        assert [first.scores.tolist(), last.scores.tolist()] == [
+            one.scores.tolist() for one in example.search(ex, SVC(), candidates[::3], samples, targets, 3)
+        ]
+    assert not first.failures
+    assert math.isnan(negative.mean)
+    assert [type(error).__name__ for error in negative.failures.values()] == ["InvalidParameterError"] * 3
+    assert "no_such" in str(unknown.failures[2])
+
+
+@pytest.mark.parametrize("example", ["search"], indirect=True)
+def test_a_random_search_of_a_table_prints_the_best_first(example: ModuleType, tmp_path: Path) -> None:
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import RandomizedSearchCV
+    from sklearn.svm import SVC
+
+    iris = load_iris()
+    names = iris.target_names[iris.target]
+    rows = [",".join([*map(str, row), name]) for row, name in zip(iris.data, names, strict=True)]
+    (tmp_path / "iris.csv").write_text("\n".join(rows))
+    words = tmp_path / "iris.csv", "--random", 4, "--seed", 3, "--folds", 2, "--backend", "inline"
+    found = run("search", *words, "--store", tmp_path / "store")
+    expected = RandomizedSearchCV(SVC(), example.RANGES, n_iter=4, random_state=3, cv=2).fit(iris.data, names)
+    best = expected.best_params_
+    assert len(found) == 4
+    assert found[0][0] == f"{expected.best_score_:.4f}"
+    assert found[0][3:] == [f"C={best['C']:.4g}", f"gamma={best['gamma']:.4g}"]
