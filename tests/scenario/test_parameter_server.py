@@ -1,0 +1,357 @@
+"""The parameter server against real servers: sums are NumPy's, each push counts once, and what is lost is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import emulators
+import numpy as np
+import pytest
+from emulators import Server
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tcp_proxy import losing
+
+import wrens
+from wrens import kv
+from wrens.errors import BadOption, BadUpdate, JobFailed, ShardFull, ShardLost, WorkersStalled
+from wrens.models import parameter_server as ps
+
+pytestmark = [pytest.mark.this_computer, pytest.mark.timeout(120)]
+
+
+def address(server: Server) -> str:
+    return f"redis://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    with (
+        emulators.redis(tmp_path_factory.mktemp("one")) as one,
+        emulators.redis(tmp_path_factory.mktemp("other")) as other,
+        kv.serve() as embedded,
+    ):
+        yield [address(one), embedded, address(other)]
+
+
+@pytest.fixture(scope="module")
+def tiers(servers: list[str]) -> list[kv.KeyValue]:
+    """One, two and three servers."""
+    return [kv.connect(servers[:count]) for count in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[wrens.Executor]:
+    with wrens.Executor(max_workers=2) as ex:
+        yield ex
+
+
+ROWS, WIDTH = 23, 11
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["line", "table", "sparse", "vectors"]),
+        st.one_of(
+            st.none(),
+            st.slices(ROWS).filter(lambda s: s.step in {None, 1}),
+            st.lists(st.integers(0, ROWS - 1), max_size=40),
+        ),
+        st.integers(-9, 9),
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps=STEPS, count=st.integers(0, 2), dtype=st.sampled_from(["float32", "float64"]))
+def test_pushes_add_up_as_numpy_adds(
+    tiers: list[kv.KeyValue], steps: list[tuple[str, object, int]], count: int, dtype: str
+) -> None:
+    row = {"line": (), "table": (WIDTH,), "sparse": (), "vectors": (3, 2)}
+    kinds = {name: ps.Sparse(ROWS, shape, dtype) for name, shape in row.items()}
+    kinds |= {name: ps.Dense((ROWS, *row[name]), dtype) for name in ("line", "table")}
+    with ps.create(tiers[count], kinds) as params:
+        model = {name: np.zeros((ROWS, *shape), dtype) for name, shape in row.items()}
+        for name, index, value in steps:
+            rows = np.arange(ROWS)[slice(None) if index is None else index]
+            values = (value + np.arange(rows.size * model[name][0].size)).reshape(*rows.shape, *row[name])
+            params.push(name, values, index)
+            np.add.at(model[name], rows, values.astype(dtype))
+            assert np.array_equal(params.pull(name, index), model[name][rows])
+        for name, expected in model.items():
+            found = params.pull(name, slice(0, ROWS))
+            assert found.dtype == dtype
+            assert np.array_equal(found, expected)
+        numbers, rows = params.items("sparse")
+        assert np.array_equal(model["sparse"][numbers], rows)
+        assert set(np.flatnonzero(model["sparse"])) <= set(numbers.tolist())
+
+
+def test_arrays_begin_with_the_values_that_they_were_given(tiers: list[kv.KeyValue]) -> None:
+    first = np.random.default_rng(1).normal(size=(1000, 3))
+    with ps.create(tiers[2], {"w": first, "b": np.float32([0.1])}) as params:
+        assert np.array_equal(params.pull("w"), first)
+        one, other = params.pull_many([("b", None), ("w", [[999, 0]])])
+        assert one.dtype == np.float32
+        assert one == np.float32(0.1)
+        assert np.array_equal(other, first[[[999, 0]]])
+
+
+def test_a_push_whose_reply_is_lost_counts_once(tmp_path: Path) -> None:
+    with emulators.redis(tmp_path) as server, losing(server.port) as line:
+        params = ps.create(kv.connect(line.url), {"w": ps.Dense(100)})
+        for i in range(10):
+            line.losses = 1 + i % 2
+            params.push("w", np.ones(100))
+            line.losses = i % 3
+            assert params.pull("w", [7]) == i + 1
+        assert line.lost == 15 + 9
+
+
+def test_many_clients_make_the_same_arrays_once(tiers: list[kv.KeyValue]) -> None:
+    def work(i: int) -> None:
+        mine = ps.create(tiers[2], {"w": np.full(50, 5.0)}, name="together")
+        mine.push("w", 1.0, [i, 49])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    with ps.create(tiers[2], {"w": np.full(50, 5.0)}, name="together") as params:
+        assert params.pull("w").tolist() == [6.0] * 8 + [5.0] * 41 + [13.0]
+
+
+def descend(worker: ps.Worker, target: float, clocks: int = 6, fail: str = "") -> int:
+    """Move all towards a target; every worker's part depends on what all have done before."""
+    for clock in worker.clocks(clocks):
+        mark = Path(fail, f"{worker.number}-{clock}")
+        if fail and worker.number == clock % worker.workers and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        weights = worker.pull("w")
+        worker.push("w", (target - weights) / 3)
+        worker.push("seen", 1.0, [clock * worker.workers + worker.number])
+    return worker.clock
+
+
+def by_hand(targets: list[float], clocks: int = 6) -> np.ndarray:
+    """The same in a plain loop."""
+    weights = np.zeros(40)
+    for _ in range(clocks):
+        for step in [(target - weights) / 3 for target in targets]:
+            weights = weights + step
+    return weights
+
+
+ARRAYS = {"w": ps.Dense(40), "seen": ps.Sparse(100)}
+
+
+@pytest.mark.parametrize("kills", [False, True])
+def test_synchronous_workers_come_to_what_a_plain_loop_does(
+    tiers: list[kv.KeyValue], executor: wrens.Executor, tmp_path: Path, kills: bool
+) -> None:
+    """To the last bit, whoever is first, and also when a worker is killed in every clock."""
+    with ps.create(tiers[1], ARRAYS, consistency=ps.Synchronous()) as params:
+
+        def work(worker: ps.Worker, target: float) -> int:
+            return descend(worker, target, fail=str(tmp_path) if kills else "")
+
+        assert params.run(executor, work, [0.1, 0.7]) == [6, 6]
+        assert np.array_equal(params.pull("w"), by_hand([0.1, 0.7]))
+        numbers, counts = params.items("seen")
+        assert numbers.tolist() == list(range(12))
+        assert set(counts.tolist()) == {1.0}
+        assert len(list(tmp_path.iterdir())) == (6 if kills else 0)
+        assert params.run(executor, lambda worker, _: worker.clock, [0, 0]) == [0, 0]  # another run
+
+
+def test_bounded_workers_stay_together_and_others_do_not_wait(
+    tiers: list[kv.KeyValue], executor: wrens.Executor
+) -> None:
+    def ahead(worker: ps.Worker, watched: ps.ParameterServer) -> int:
+        found = 0
+        for clock in worker.clocks(30):
+            slowest = watched.standing().slowest()
+            found = max(found, clock - slowest)
+            worker.push("w", 1.0, [0])
+        return found
+
+    with ps.create(tiers[1], ARRAYS, consistency=ps.Bounded(2)) as params:
+        assert max(params.run(executor, ahead, [params] * 2)) <= 2
+        assert params.pull("w", [0]) == 60
+        told = params.statistics()
+        assert told.pushed == 60
+        assert told.pulls == 1
+        assert "60 numbers" in told.told()
+    with ps.create(tiers[1], ARRAYS) as params:  # more workers than can run at a time
+        assert params.run(executor, lambda worker, target: descend(worker, target), [0.5] * 5) == [6] * 5
+        assert params.items("seen")[1].sum() == 30
+        assert params.statistics().staleness_most > 0
+
+
+def test_a_lost_server_is_told_and_a_checkpoint_goes_on_elsewhere(
+    servers: list[str], executor: wrens.Executor, tmp_path: Path
+) -> None:
+    with emulators.redis(tmp_path) as mortal:
+        tier = kv.connect([servers[0], address(mortal)], answer_s=1)
+        params = ps.create(tier, ARRAYS, name="learned", consistency=ps.Synchronous())
+
+        def work(worker: ps.Worker, given: tuple[float, int]) -> int:
+            target, pid = given
+            for clock in worker.clocks(6):
+                if clock == 4 and not worker.number:
+                    os.kill(pid, signal.SIGKILL)
+                worker.push("w", (target - worker.pull("w")) / 3)
+            return worker.clock
+
+        given = [(0.1, mortal.pid), (0.7, mortal.pid)]
+        with pytest.raises(JobFailed) as error:
+            params.run(executor, work, given, every=2)
+        assert any(isinstance(e, ShardLost) for e in error.value.failures.values())
+        with pytest.raises(ShardLost, match="not answer"):
+            params.pull("w")
+        params.drop()
+    again = ps.restore(kv.connect(servers), "learned", executor.store)
+    assert again.standing().clocks == (4, 4)
+    assert again.run(executor, lambda worker, target: descend(worker, target), [0.1, 0.7]) == [6, 6]
+    assert np.array_equal(again.pull("w"), by_hand([0.1, 0.7]))
+    with pytest.raises(BadOption, match="servers hold arrays"):
+        ps.restore(kv.connect(servers), "learned", executor.store)
+    again.drop()
+    with pytest.raises(BadOption, match="no checkpoint"):
+        ps.restore(kv.connect(servers), "never", executor.store)
+
+
+def test_a_server_that_has_lost_its_part_is_never_taken_for_zeros(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+    with emulators.redis(folders[0]) as stays:
+        with emulators.redis(folders[1]) as mortal:
+            urls, port = [address(stays), address(mortal)], mortal.port
+            params = ps.create(kv.connect(urls), {"w": np.ones(10)}, name="w")
+        with emulators.redis(folders[1], port=port):
+            with pytest.raises(ShardLost):
+                params.pull("w")
+            with pytest.raises(ShardLost, match="lost its part"):
+                ps.create(kv.connect(urls), {"w": np.ones(10)}, name="w")
+            kept = ps.create(kv.connect(urls[0]), {"w": ps.Dense(3)}, name="kept")
+            again = ps.create(kv.connect(urls[0]), {"w": ps.Dense(3)}, name="kept")
+            again.drop()
+            with pytest.raises(ShardLost, match="does not hold the arrays"):
+                kept.push("w", 1.0)
+
+
+def test_who_waits_for_a_worker_that_failed_is_told_which(
+    tiers: list[kv.KeyValue], executor: wrens.Executor
+) -> None:
+    def work(worker: ps.Worker, broken: bool) -> int:
+        for clock in worker.clocks(4):
+            if broken and clock == 2:
+                raise ZeroDivisionError
+        return worker.clock
+
+    with ps.create(tiers[0], ARRAYS, consistency=ps.Synchronous(), name="fails") as params:
+        with pytest.raises(JobFailed) as error:
+            params.run(executor, work, [False, True])
+        told = error.value.failures
+        assert isinstance(told[1], ZeroDivisionError)
+        assert isinstance(told[0], WorkersStalled)
+        assert told[0].failed == 1
+        assert "worker 1 has failed" in str(told[0])
+        assert told[0].clock == 3
+        with pytest.raises(BadOption, match="under way, which has 2"):
+            params.run(executor, work, [False])
+        assert params.run(executor, work, [False, False]) == [4, 4]  # goes on
+
+
+def test_who_waits_in_vain_stops(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
+    def work(worker: ps.Worker, patient: bool) -> int:
+        if patient:
+            return sum(1 for _ in worker.clocks(3))
+        try:  # this one does not tick while the other one is there
+            for _ in range(400):
+                worker.pull("w")
+        finally:
+            Path(marks, "left").touch()
+        return 0
+
+    marks = executor.store.url.removeprefix("file://")
+    with ps.create(tiers[0], ARRAYS, consistency=ps.Bounded(0, patience_s=0.05)) as params:
+        with pytest.raises(JobFailed) as error:
+            params.run(executor, work, [True, False])
+        assert error.value.failures[0].others == {0: 1, 1: 0}
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda p: p.push("w", [1.0, NAN, NAN], [1, 2, 3]), "2 of 3 values that are nan"),
+        (lambda p: p.push("w", [float("inf")], [1]), "values that are inf"),
+        (lambda p: p.push("w", [1.0], [40]), "has 40 rows from 0 on, and row 40"),
+        (lambda p: p.push("w", [1.0], [-1]), "row -1"),
+        (lambda p: p.pull("w", slice(0, 41)), "row 41"),
+        (lambda p: p.pull("w", slice(0, 40, 2)), "steps of 2"),
+        (lambda p: p.pull("w", [0.5]), "named by float64"),
+        (lambda p: p.push("w", np.ones(39)), r"shape \(39,\) for rows of shape \(40,\)"),
+        (lambda p: p.push("v", 1.0), "'v' does not exist"),
+        (lambda p: p.pull("seen", slice(None, 2**31)), "is sparse"),
+        (lambda p: p.items("w"), "is not sparse"),
+    ],
+)
+def test_bad_updates_are_refused_whole(
+    tiers: list[kv.KeyValue], call: Callable[[ps.ParameterServer], object], told: str
+) -> None:
+    with ps.create(tiers[1], {"w": ps.Dense(40), "seen": ps.Sparse(2**32)}) as params:
+        params.push("w", 1.0)
+        with pytest.raises(BadUpdate, match=told):
+            call(params)
+        assert params.pull("w").tolist() == [1.0] * 40
+        assert not len(params.items("seen")[0])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({}, "is empty"),
+        ({"w": ps.Sparse}, "is given as object"),
+        ({"w": np.arange(3)}, "is given as int64"),
+        ({"w": ps.Dense(2**24 + 1)}, "Take 2 servers"),
+        ({"": ps.Dense(1)}, "no name"),
+    ],
+)
+def test_arrays_that_cannot_be_are_refused(
+    tiers: list[kv.KeyValue], arrays: dict[str, object], told: str
+) -> None:
+    with pytest.raises(BadOption, match=told):
+        ps.create(tiers[0], arrays)
+
+
+def test_options_that_cannot_be_are_refused(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
+    for wrong in (
+        lambda: ps.Dense(0),
+        lambda: ps.Dense(5, "int64"),
+        lambda: ps.Sparse(row=(0,)),
+        lambda: ps.Bounded(-1),
+        lambda: ps.Synchronous(patience_s=0),
+    ):
+        with pytest.raises(BadOption):
+            wrong()
+    with ps.create(tiers[0], ARRAYS, name="options", consistency=ps.Synchronous()) as params:
+        with pytest.raises(BadOption, match="only 2 can run"):
+            params.run(executor, descend, [0.0] * 3)
+        with pytest.raises(BadOption, match=r"Dense\(shape=40.*here.*Dense\(shape=41"):
+            ps.create(tiers[0], {**ARRAYS, "w": ps.Dense(41)}, name="options")
+        assert params.pull("w").tolist() == [0.0] * 40
+
+
+def test_a_server_without_the_memory_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    with emulators.redis(tmp_path, maxmemory="3mb") as server:
+        tier = kv.connect(address(server))
+        with pytest.raises(ShardFull, match="24,000,000 bytes"):
+            ps.create(tier, {"w": ps.Dense(10**6)})
+        assert ps.create(tier, {"w": ps.Dense(1000)}).pull("w").sum() == 0
