@@ -14,7 +14,7 @@ import pytest
 from emulators import Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tcp_proxy import losing
+from tcp_proxy import Line, losing
 
 import wrens
 from wrens import kv
@@ -109,6 +109,29 @@ def test_a_push_whose_reply_is_lost_counts_once(tmp_path: Path) -> None:
             line.losses = i % 3
             assert params.pull("w", [7]) == i + 1
         assert line.lost == 15 + 9
+
+
+LINES: list[Line] = []
+
+
+def lossy(worker: ps.Worker, _: object) -> int:
+    for clock in worker.clocks(6):
+        worker.push("w", 1.0, [clock])
+        LINES[0].losses = 1 + clock % 2  # of the tick
+    return worker.clock
+
+
+@pytest.mark.parametrize("consistency", [ps.Bounded(0), ps.Synchronous()])
+def test_a_tick_whose_reply_is_lost_counts_once(
+    servers: list[str], consistency: ps.Bounded | ps.Synchronous
+) -> None:
+    with losing(int(servers[0].rpartition(":")[2])) as line, wrens.Executor("inline") as ex:
+        LINES[:] = [line]
+        params = ps.create(kv.connect(line.url), {"w": ps.Dense(6)}, consistency=consistency)
+        assert params.run(ex, lossy, [None]) == [6]
+        assert line.lost == 9
+        assert params.pull("w").tolist() == [1.0] * 6
+        params.drop()
 
 
 def test_many_clients_make_the_same_arrays_once(tiers: list[kv.KeyValue]) -> None:
