@@ -34,6 +34,7 @@ OURS_NEED = {
     "wrens.programs.catalogue": ("numpy",),
     "wrens.programs.inputs": ("numpy",),
     "wrens.programs.making": ("numpy",),
+    "wrens.programs.micro.flops": ("numpy",),
 }
 """What is used by those modules and classes of wrens that a task, or an input, may refer to. Only what they cannot do
 without: bytes between stages are compressed where pyarrow happens to be."""
