@@ -74,12 +74,14 @@ _HOMES = {
     "sort": "wrens.models.sort.sorting",
 }
 
+_FOLDERS = ("errors", "kv")
+
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return import_module("wrens.errors")
+    if name in _FOLDERS:
+        return import_module(f"wrens.{name}")
     try:
         home = _HOMES[name]
     except KeyError:
@@ -90,4 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__", "errors"]
+    return [*__all__, "__version__", *_FOLDERS]

@@ -15,6 +15,7 @@ from ledger import Ledger, until
 
 import wrens
 from wrens.errors import BadOption, BadShard, BadSignature, ExchangeLost, JobFailed, ObjectMissing
+from wrens.kv import servers
 from wrens.models import exchange
 from wrens.models.exchange import Chosen, Exchange, Packed, Redis, TwoLevel, Written
 from wrens.store import open_store
@@ -230,10 +231,10 @@ def test_a_password_is_taken_from_the_environment(
     with redis(tmp_path, requirepass="open sesame") as server:
         with pytest.raises(BadShard, match="WRENS_REDIS_PASSWORD"):
             passed(executor, Redis(address(server)), PARTS)
-        exchange.shards._client.cache_clear()
+        servers.client.cache_clear()
         monkeypatch.setenv("WRENS_REDIS_PASSWORD", "open sesame")
         found = passed(executor, Redis(address(server)), PARTS)
-        exchange.shards._client.cache_clear()
+        servers.client.cache_clear()
     assert [b"".join(some) for some in found.got] == [b"".join(some) for some in expected(PARTS)]
 
 

@@ -12,6 +12,7 @@
     │   ├── BadData (ValueError)              a piece of it is not what it was said to be
     │   ├── BadMessage (ValueError)           what a partition sends or was sent cannot be
     │   ├── BadPair (TypeError)               what a function made of it cannot be grouped by key
+    │   ├── BadValue (ValueError)             a value of the key-value tier is not what an operation needs
     │   ├── TargetTaken (FileExistsError)     where results should go there is something already
     │   └── ExchangeLost                      what one stage wrote for the next is gone
     ├── fix the set-up
@@ -26,7 +27,9 @@
     │   │   ├── StoreFull                     no space left
     │   │   └── StoreUnavailable (ConnectionError)    worth another try
     │   ├── VersionMismatch                   made with another Python or wrens than there is here
-    │   ├── BadShard                          a Redis server cannot be used for an exchange
+    │   ├── BadShard                          a Redis server cannot be used
+    │   ├── ShardLost (ConnectionError)       one does not answer, or has lost what it held
+    │   ├── ShardFull                         one has no memory left
     │   ├── BackendError                      the platform of a backend cannot be used as it is set up
     │   ├── CannotStart (BrokenExecutor)      worker processes end before they are ready
     │   ├── InitializerFailed (BrokenExecutor)
@@ -64,6 +67,7 @@ from __future__ import annotations
 from wrens.errors.base import WrensError
 from wrens.errors.call import BadOption, Cancelled, CannotShip, UnknownBackend, UnknownJob
 from wrens.errors.data import BadData, BadMessage, BadPair, ExchangeLost, NoData, TargetTaken
+from wrens.errors.kv import BadValue, ShardFull, ShardLost
 from wrens.errors.outcome import JobFailed, JobIncomplete, RemoteError, TaskTimeout, WorkerLost
 from wrens.errors.setup import (
     BackendError,
@@ -109,6 +113,7 @@ __all__ = [
     "BadSignature",
     "BadSigningKey",
     "BadStoreURL",
+    "BadValue",
     "Cancelled",
     "CannotDeploy",
     "CannotResolve",
@@ -131,6 +136,8 @@ __all__ = [
     "ObjectTooLarge",
     "RemoteError",
     "ServiceError",
+    "ShardFull",
+    "ShardLost",
     "StoreDenied",
     "StoreError",
     "StoreFull",

@@ -289,7 +289,7 @@ class CannotDeploy(WrensError):
 
 
 class BadShard(WrensError):
-    """A Redis server cannot be used for an exchange.
+    """A Redis server cannot be used.
 
     Args:
         url: Its address.

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from wrens.errors import BadOption, BadShard
+from wrens.kv import servers
 from wrens.models.exchange import choosing, sharding, shards, storing, two_level
 from wrens.models.exchange.choosing import Figures
 from wrens.models.exchange.index import Slice, Written
@@ -81,22 +81,7 @@ class Redis:
     spill: bool = True
 
     def __post_init__(self) -> None:
-        urls = (self.urls,) if isinstance(self.urls, str) else tuple(self.urls)
-        if not urls or len(set(urls)) != len(urls):
-            raise BadOption(
-                f"Redis({self.urls!r})", "names no server, or one twice", "Name each server once."
-            )
-        for url in urls:
-            if not shards.is_shard(url) or not urlsplit(url).hostname:
-                raise BadOption(f"Redis({url!r})", "is no address", "Write redis://host:port, or rediss://.")
-            if "@" in urlsplit(url).netloc:
-                advice = (
-                    f"Set {shards.PASSWORD} (and {shards.USERNAME}) for the client and for workers instead."
-                )
-                host = url.rpartition("@")[2]
-                raise BadOption(
-                    f"Redis('…@{host}')", "has a password in it, which would be stored with the job", advice
-                )
+        urls = servers.check((self.urls,) if isinstance(self.urls, str) else self.urls, "Redis")
         if not self.expires_s > 0:
             raise BadOption(f"Redis(expires_s={self.expires_s!r})", "must be positive", "It is in seconds.")
         object.__setattr__(self, "urls", urls)

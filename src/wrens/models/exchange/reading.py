@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import TypeVar
 
 from wrens.errors import BadSignature
+from wrens.kv import servers
 from wrens.models.exchange import compression, nesting, shards
 from wrens.models.exchange.index import Slice
 from wrens.models.exchange.storing import digest, is_near, store_of
@@ -122,14 +123,14 @@ def _batches(slices: Iterable[Slice]) -> Iterator[list[Slice]]:
     batch: list[Slice] = []
     held = 0
     for one in slices:
-        if shards.is_shard(one.store) and (not batch or held + one.nbytes <= BATCH):
+        if servers.is_server(one.store) and (not batch or held + one.nbytes <= BATCH):
             batch.append(one)
             held += one.nbytes
             continue
         if batch:
             yield batch
         batch, held = [], 0
-        if shards.is_shard(one.store):
+        if servers.is_server(one.store):
             batch, held = [one], one.nbytes
         else:
             yield [one]
@@ -139,7 +140,7 @@ def _batches(slices: Iterable[Slice]) -> Iterator[list[Slice]]:
 
 def _fetch(batch: list[Slice]) -> list[memoryview]:
     """Return what the slices of a batch hold."""
-    if not shards.is_shard(batch[0].store):
+    if not servers.is_server(batch[0].store):
         return list(_opened(batch[0], fetched(batch[0])))
     names: dict[str, list[str]] = {}
     for one in batch:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from wrens.kv.placing import placed
 from wrens.models.exchange import shards
 from wrens.models.exchange.index import Written
 from wrens.models.exchange.storing import Part, here, prepared, put
@@ -50,7 +51,7 @@ def write(
     waiting: list[list[int]] = [[] for _ in urls]
     for j, length in enumerate(ready.lengths):
         if 0 < length <= shards.LARGEST:
-            waiting[shards.placed(f"{name}/{j}", urls)].append(j)
+            waiting[placed(f"{name}/{j}", urls)].append(j)
 
     def give(at: int) -> None:
         some = waiting[at]

@@ -1,0 +1,133 @@
+"""What can be asked of a server, as commands, and what its answers mean. Pure.
+
+Decides how an operation is spelled and which ones are numbered because they must not be carried out twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wrens.errors import BadOption
+from wrens.kv import scripts
+
+Value = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation on one key.
+
+    Args:
+        key: The key, as the user wrote it.
+        command: The command's name, or a script.
+        args: What follows the key, or a script's own arguments.
+        meant: Makes the result of a server's answer.
+        once: Whether it is a script that must be carried out once.
+    """
+
+    key: str
+    command: str
+    args: tuple[Any, ...]
+    meant: Callable[[Any], Any]
+    once: bool = False
+
+    def spelled(self, name: str, record: str, number: int, first: int) -> tuple[Any, ...]:
+        """Return the command as it is sent.
+
+        Args:
+            name: The key as the server knows it.
+            record: The key of the client's record.
+            number: The operation's number, if it is to be carried out once,
+            first: and that of the first one in its batch.
+        """
+        if not self.once:
+            return (self.command, name, *self.args)
+        digest = scripts.digest(self.command)
+        return ("EVALSHA", digest, 2, name, record, number, first, scripts.KEPT_MS, *self.args)
+
+
+def get(key: str) -> Operation:
+    """Read a value; ``None`` when there is none."""
+    return Operation(key, "GET", (), lambda answer: answer)
+
+
+def put(key: str, value: Value, expires_s: float | None = None) -> Operation:
+    """Write a value, whatever there is.
+
+    Raises:
+        BadOption: if it is not bytes, or the time is not positive.
+    """
+    milliseconds = _milliseconds(expires_s)
+    return Operation(key, "SET", (_bytes(value), *(("PX", milliseconds) if milliseconds else ())), _nothing)
+
+
+def add(key: str, amount: float) -> Operation:
+    """Add to a number, which is 0 when there is none; returns the new one.
+
+    Raises:
+        BadOption: if it is no number.
+    """
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or amount - amount != 0:
+        raise BadOption(f"amount={amount!r}", "is no number that can be added", "Add an int or a float.")
+    if isinstance(amount, int):
+        if not -(2**63) <= amount < 2**63:
+            raise BadOption(f"amount={amount!r}", "has more than 64 bits")
+        return Operation(key, scripts.ADD, ("INCRBY", amount), _number, once=True)
+    return Operation(key, scripts.ADD, ("INCRBYFLOAT", repr(amount)), _number, once=True)
+
+
+def compare_and_set(
+    key: str, expected: Value | None, new: Value | None, expires_s: float | None = None
+) -> Operation:
+    """Write a value if another one is there, and tell whether it was; ``None`` stands for no value."""
+    return Operation(
+        key,
+        scripts.SET_IF,
+        (
+            int(expected is not None),
+            b"" if expected is None else _bytes(expected),
+            int(new is not None),
+            b"" if new is None else _bytes(new),
+            _milliseconds(expires_s),
+        ),
+        lambda answer: answer == b"1",
+        once=True,
+    )
+
+
+def expire(key: str, seconds: float) -> Operation:
+    """Let a value be forgotten after some time, and tell whether there is one."""
+    return Operation(key, "PEXPIRE", (_milliseconds(seconds),), bool)
+
+
+def delete(key: str) -> Operation:
+    """Delete a value, if there is one."""
+    return Operation(key, "UNLINK", (), _nothing)
+
+
+def _nothing(_answer: Any) -> None:
+    return None
+
+
+def _number(answer: bytes) -> int | float:
+    return int(answer) if answer.lstrip(b"-").isdigit() else float(answer)
+
+
+def _bytes(value: Value) -> Value:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise BadOption(
+            f"value of type {type(value).__name__}",
+            "is not bytes",
+            "Encode it first: text.encode(), array.tobytes(), json.dumps(...).encode().",
+        )
+    return bytes(value)
+
+
+def _milliseconds(seconds: float | None) -> int:
+    if seconds is None:
+        return 0
+    if not seconds > 0:
+        raise BadOption(f"expires_s={seconds!r}", "must be positive", "It is in seconds.")
+    return max(1, round(seconds * 1000))
