@@ -83,7 +83,9 @@ def scaling(title: str, unit: str, lines: Sequence[Line]) -> Figure:
         left.plot(line.workers, line.aggregate, "o-", color=color, label="while they work")
         left.plot(line.workers, line.effective, "s--", color=color, label="over the whole job")
         for low, high, count in bins(line.each):
-            right.bar(low, count, width=high - low or 0.02 * high, align="edge", color=color, edgecolor="white")
+            right.bar(
+                low, count, width=high - low or 0.02 * high, align="edge", color=color, edgecolor="white"
+            )
         name = f"{line.name}, " if line.name else ""
         _named(left, f"{name}{title} of all", "workers", unit)
         one = f"each of {len(line.each)}" if len(line.each) > 1 else "the only one"
