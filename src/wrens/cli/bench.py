@@ -1,7 +1,7 @@
 """``wrens bench``: whole programs on large data, stage by stage, on any backend and store; and the micro-benchmarks beside them.
 
 Decides the options and the table of the programs. What is run is in :mod:`wrens.programs`; the commands for
-micro-benchmarks are in :mod:`wrens.cli.micro`.
+micro-benchmarks are in :mod:`wrens.cli.micro` and :mod:`wrens.cli.roundtrips`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from wrens import Executor
 from wrens.cli import micro
+from wrens.cli.roundtrips import kv
 from wrens.cli.screen import data, note, table
 from wrens.clock import SystemClock
 from wrens.errors import BadOption
@@ -92,7 +93,7 @@ def _command(name: str) -> Callable[..., None]:
 for _name in NAMES:
     _help = f"Run a program on data made for it: it {ABOUT[_name]}. Prints time, bytes and requests by stage, and checks the result."
     bench.command(_name, help=_help)(_command(_name))
-for _benchmark in (micro.flops, micro.store, micro.breakdown):
+for _benchmark in (micro.flops, micro.store, kv, micro.breakdown):
     bench.command()(_benchmark)
 
 

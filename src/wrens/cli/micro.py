@@ -230,9 +230,21 @@ def counts(asked: str, backend: str) -> list[int]:
     if not asked:
         most = {"local": usable_cpus(), "inline": 1}.get(backend, MOST)
         return [2**power for power in range(MOST.bit_length()) if 2**power <= min(MOST, most)]
+    return numbers("--workers", asked)
+
+
+def numbers(option: str, asked: str) -> list[int]:
+    """Return the numbers in a text such as ``1,2,4``, in order and each once.
+
+    Raises:
+        BadOption: naming the option, if it is something else.
+
+    >>> numbers("--shards", "2, 1,2")
+    [1, 2]
+    """
     words = [word.strip() for word in asked.split(",")]
     if not all(word.isdecimal() and int(word) for word in words):
-        raise BadOption(f"--workers {asked!r}", "is no list of numbers from 1", "Write --workers 1,2,4.")
+        raise BadOption(f"{option} {asked!r}", "is no list of numbers from 1", f"Write {option} 1,2,4.")
     return sorted({int(word) for word in words})
 
 

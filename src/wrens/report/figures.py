@@ -6,6 +6,7 @@ display is needed and nothing of a user's own figures is touched. Does not decid
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +48,25 @@ class Line:
     aggregate: Sequence[float]
     effective: Sequence[float]
     each: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """What was measured of operations with each number of clients.
+
+    Args:
+        name: What it is, such as ``"put, 2 servers"``.
+        clients: The numbers of clients, in order.
+        aggregate: Operations per second of all together, for each number.
+        p50: The median time of one, in milliseconds.
+        p99: The time that one in a hundred takes longer than, in milliseconds.
+    """
+
+    name: str
+    clients: Sequence[int]
+    aggregate: Sequence[float]
+    p50: Sequence[float]
+    p99: Sequence[float]
 
 
 def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -95,6 +115,29 @@ def scaling(title: str, unit: str, lines: Sequence[Line]) -> Figure:
         left.legend()
         right.set_xlim(left=0)
         right.yaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def latencies(title: str, lines: Sequence[Latencies]) -> Figure:
+    """Draw operations per second by number of clients, and beside them how long one takes.
+
+    Args:
+        title: What the operations are.
+        lines: What to draw.
+    """
+    figure = _figure()
+    left, right = figure.subplots(1, 2)
+    for line, color in zip(lines, itertools.cycle(COLORS[1:])):
+        left.plot(line.clients, line.aggregate, "o-", color=color, label=line.name)
+        right.plot(line.clients, line.p50, "o-", color=color, label=f"{line.name}, median")
+        right.plot(line.clients, line.p99, "s--", color=color, label=f"{line.name}, 99 %")
+    _named(left, title, "clients", "operations/s of all")
+    _named(right, "one operation", "clients", "ms")
+    right.set_yscale("log")
+    left.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.set_xticks(lines[0].clients)
+        axes.legend(fontsize="small")
     return figure
 
 

@@ -2,6 +2,3 @@
 
 Decides what the tasks do and what a measurement is. Does not decide how it is shown: that is :mod:`wrens.cli.micro`.
 """
-
-NAMES = ("flops", "store", "breakdown")
-"""Of the micro-benchmarks, for those who must not load any yet."""
