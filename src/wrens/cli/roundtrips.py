@@ -49,15 +49,9 @@ def kv(
     from wrens.programs.micro import roundtrips as program
 
     urls = url or []
-    if not urls and backend not in micro.NEAR:
-        raise BadOption(
-            "--url", f"is missing, and workers of {backend!r} do not reach a server of this computer"
-        )
+    numbers = _numbers(shards, urls, backend)
     if seconds <= 0:
         raise BadOption("--seconds", f"must be positive, not {seconds}")
-    numbers = micro.numbers("--shards", shards) if shards else [len(urls) or 1]
-    if urls and max(numbers) > len(urls):
-        raise BadOption("--shards", f"asks for {max(numbers)} servers, and {len(urls)} are named with --url")
     clients = micro.counts(workers, backend)
     micro.check_figure(figure)
     found: list[Trips] = []
@@ -77,6 +71,18 @@ def kv(
         lines = [_line(what, number, found) for number in numbers for what in ("put", "get")]
         micro.draw(figures.latencies(f"{program.NBYTES} bytes, put and get", lines), figure)
     micro.finish([trips.run for trips in found])
+
+
+def _numbers(shards: str, urls: Sequence[str], backend: str) -> list[int]:
+    """Return with how many servers to measure, if there are so many that workers can reach."""
+    if not urls and backend not in micro.NEAR:
+        raise BadOption(
+            "--url", f"is missing, and workers of {backend!r} do not reach a server of this computer"
+        )
+    numbers = micro.numbers("--shards", shards) if shards else [len(urls) or 1]
+    if urls and max(numbers) > len(urls):
+        raise BadOption("--shards", f"asks for {max(numbers)} servers, and {len(urls)} are named with --url")
+    return numbers
 
 
 @contextmanager

@@ -129,15 +129,17 @@ def latencies(title: str, lines: Sequence[Latencies]) -> Figure:
     left, right = figure.subplots(1, 2)
     for line, color in zip(lines, itertools.cycle(COLORS[1:])):
         left.plot(line.clients, line.aggregate, "o-", color=color, label=line.name)
-        right.plot(line.clients, line.p50, "o-", color=color, label=f"{line.name}, median")
-        right.plot(line.clients, line.p99, "s--", color=color, label=f"{line.name}, 99 %")
+        right.plot(line.clients, line.p50, "o-", color=color, label=line.name)
+        right.plot(line.clients, line.p99, "s--", color=color)
     _named(left, title, "clients", "operations/s of all")
-    _named(right, "one operation", "clients", "ms")
-    right.set_yscale("log")
+    _named(right, "one operation: median, and dashed 99 %", "clients", "ms")
     left.set_ylim(bottom=0)
+    left.legend()
+    right.set_yscale("log")
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter("{x:g}")
     for axes in (left, right):
         axes.set_xticks(lines[0].clients)
-        axes.legend(fontsize="small")
     return figure
 
 
