@@ -131,6 +131,7 @@ def test_the_parts_add_up_to_the_time_of_the_job(
     for one in found["attempts"]:
         assert all(one[name] >= 0 for name in NAMES)
         assert one["compute"] >= 0.05
+        assert one["fetch"] > 0
     assert (tmp_path / "times.png").exists()
 
 

@@ -99,7 +99,7 @@ def scaling(title: str, unit: str, lines: Sequence[Line]) -> Figure:
     """
     figure = _figure(rows=len(lines))
     axes = figure.subplots(len(lines), 2, squeeze=False)
-    for line, color, (left, right) in zip(lines, COLORS[1:], axes, strict=False):
+    for line, color, (left, right) in zip(lines, itertools.cycle(COLORS[1:]), axes):
         left.plot(line.workers, line.aggregate, "o-", color=color, label="while they work")
         left.plot(line.workers, line.effective, "s--", color=color, label="over the whole job")
         for low, high, count in bins(line.each):

@@ -10,6 +10,7 @@ add up, and that a job has one task for each worker. Does not decide what a task
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -64,17 +65,14 @@ class Stopwatch(AbstractContextManager["Stopwatch"]):
     """
 
     def __enter__(self) -> Self:
-        import time
-
-        self._cpu = time.process_time
-        self._began_at, self._cpu_from, self._began = _CLOCK.wall(), self._cpu(), _CLOCK.now()
+        self._began_at, self._cpu_from, self._began = _CLOCK.wall(), time.process_time(), _CLOCK.now()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._seconds = _CLOCK.now() - self._began
-        self._cpu_s = self._cpu() - self._cpu_from
+        self._cpu_s = time.process_time() - self._cpu_from
 
     def reading(self, amount: float, *, right: bool = True) -> Reading:
         """Return what was measured, when ``amount`` was done."""
