@@ -81,7 +81,9 @@ def flops(
     else:
         data(f"GFLOPS, {texts.count(loops, 'product')} of matrices of {size:,} × {size:,} on each worker")
         columns = [">workers", ">processes", ">min", ">median", ">mean", ">max"]
-        table([*columns, ">together", ">whole job", ">time", ">threads"], [_flops_row(run) for run in runs])
+        table(
+            [*columns, ">together", ">whole job", ">time", ">processors"], [_flops_row(run) for run in runs]
+        )
         show_histogram("GFLOPS of each worker, of the most", [rate / 1e9 for rate in runs[-1].rates])
         _warn_of_threads(runs)
     if figure is not None:
@@ -321,7 +323,7 @@ def _flops_row(run: Run) -> tuple[str, ...]:
         f"{run.processes:,}",
         *map(_rate, rates),
         texts.duration(run.job_s),
-        f"{run.threads:.1f}",
+        f"{run.busy:.1f}",
     )
 
 
@@ -348,7 +350,7 @@ def _line(name: str, runs: Sequence[Run], unit: float) -> Line:
 
 def _warn_of_threads(runs: Sequence[Run]) -> None:
     """Say when a task has had more than its one thread, so that nobody takes its rate for a processor's."""
-    if max(run.threads for run in runs) > MANY_THREADS:
+    if max(run.busy for run in runs) > MANY_THREADS:
         data(
             "A task kept more than one processor busy: NumPy had been loaded in its process before it could be held to one "
             "thread. Set OMP_NUM_THREADS=1 where workers are."

@@ -126,6 +126,8 @@ def latencies(title: str, lines: Sequence[Latencies]) -> Figure:
         lines: What to draw.
     """
     figure = _figure()
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     left, right = figure.subplots(1, 2)
     for line, color in zip(lines, itertools.cycle(COLORS[1:])):
         left.plot(line.clients, line.aggregate, "o-", color=color, label=line.name)
@@ -136,8 +138,9 @@ def latencies(title: str, lines: Sequence[Latencies]) -> Figure:
     left.set_ylim(bottom=0)
     left.legend()
     right.set_yscale("log")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.yaxis.set_major_formatter("{x:g}")
-    right.yaxis.set_minor_formatter("{x:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
     for axes in (left, right):
         axes.set_xticks(lines[0].clients)
     return figure

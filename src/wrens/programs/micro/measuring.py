@@ -125,7 +125,7 @@ class Run:
         return len({reading.worker for reading in self.readings})
 
     @property
-    def threads(self) -> float:
+    def busy(self) -> float:
         """How many processors a task kept busy at most, as processor time over time."""
         return max((r.cpu_s / r.seconds for r in self.readings if r.seconds), default=0.0)
 
