@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from wrens.models.partitions.partition import partition as partition
     from wrens.models.sort.sorting import sort as sort
     from wrens.worker.context import current_task as current_task
+    from wrens.worker.streams import seed_sequence as seed_sequence
 
 _HOMES = {
     "Backup": "wrens.core.policy",
@@ -71,6 +72,7 @@ _HOMES = {
     "group_by": "wrens.models.mapreduce.aggregating",
     "map_reduce": "wrens.models.mapreduce.functions",
     "partition": "wrens.models.partitions.partition",
+    "seed_sequence": "wrens.worker.streams",
     "sort": "wrens.models.sort.sorting",
 }
 
