@@ -68,7 +68,7 @@ class BatchSettled:
     """A verdict was read. ``ok``, ``failed``, ``handed_on`` count its tasks.
 
     Of those handed on, ``retried`` are to be run again because they failed or lost their worker; the others
-    were not begun.
+    were not begun. ``noticed_at`` is when the driver learned that there may be a verdict, before it read it.
     """
 
     job: str
@@ -80,6 +80,7 @@ class BatchSettled:
     wall_s: float
     at: float
     retried: int = 0
+    noticed_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,11 @@ from wrens.environments.installed import Distribution, Installed
 from wrens.environments.needs import Imports
 from wrens.environments.platform import Platform
 from wrens.errors import BadOption, DamagedObject, EnvironmentTooLarge, ObjectMissing, VersionMismatch
+from wrens.kv import KeyValue
 from wrens.models.mapreduce.folding import Finisher, Folder, Plan
 from wrens.models.mapreduce.mapping import Mapper, Reducer
+from wrens.models.parameter_server import Dense
+from wrens.models.parameter_server.shards import Shards
 from wrens.models.partitions.borders import Delimiter, Fixed, RowGroups
 from wrens.models.partitions.partition import Partition
 from wrens.models.sort.layouts import FixedLayout
@@ -375,6 +378,13 @@ def test_every_module_of_ours_that_cannot_do_without_a_package_says_so() -> None
 )
 def test_what_the_tasks_of_models_need(task: object, needed: set[str]) -> None:
     assert Imports().reached(Shipper().function(task).modules) == needed
+
+
+def test_what_state_that_changes_needs() -> None:
+    tier = KeyValue(["redis://127.0.0.1"], "", [b""], 1.0)
+    for value, needed in (tier, {"redis"}), (Shards(tier, "w", {"w": Dense(1)}), {"numpy", "redis"}):
+        packed = pack([value], what=str, shipper=Shipper())
+        assert Imports().reached(packed.modules) == needed
 
 
 @pytest.mark.parametrize(

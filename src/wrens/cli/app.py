@@ -45,8 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, bench, jobs, show, resume, logs, clean, key, doctor):
+for command in (demo, jobs, show, resume, logs, clean, key, doctor):
     app.command()(command)
+app.add_typer(bench, name="bench")
 app.add_typer(deploy, name="deploy")
 app.add_typer(undeploy, name="undeploy")
 

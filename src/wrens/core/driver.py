@@ -190,6 +190,7 @@ class Driver(Loop):
         untidy = self.untidy()
         idle_at = self._clock.now() + min(patience, IDLE_S)
         notices = self.backend.poll(min(patience, IDLE_S) if untidy and self.machine.idle else patience)
+        self.signs.noticed_at = self._clock.now()
         idle = self.machine.idle and not (notices or self.requested) and self._clock.now() >= idle_at
         if untidy > UNTIDY or (untidy and idle):
             self.tidy()

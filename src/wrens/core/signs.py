@@ -50,7 +50,8 @@ class Signs:
         self.accounts = Accounts(store, driver_id, clock)
         self._open: set[str] = set()
         self._left = False
-        self.due_at = clock.now()
+        self.due_at = self.noticed_at = clock.now()
+        """When the driver gives its next sign of life, and when its backend has last told it something."""
 
     def reading_inputs(self, job_id: str, *, going_on: bool) -> None:
         """Note that the inputs of this job are still being read, or no longer."""
@@ -120,6 +121,7 @@ class Signs:
                 wall_s=verdict.usage.wall_s,
                 at=at,
                 retried=sum(again),
+                noticed_at=min(self.noticed_at, at),
             )
         )
 

@@ -17,6 +17,10 @@ from wrens.serialize.origins import ORIGINS, Place
 _OURS = frozenset({"wrens", "cloudpickle", "__main__", "__mp_main__", "builtins"})
 """Pickles of functions refer to cloudpickle, which no worker is without."""
 OURS_NEED = {
+    "wrens.kv.keyvalue": ("redis",),
+    "wrens.models.bsp.columns": ("numpy",),
+    "wrens.models.parameter_server": ("numpy", "redis"),
+    "wrens.models.parameter_server.arrays": ("numpy",),
     "wrens.models.partitions.borders.Fixed": ("numpy",),
     "wrens.models.partitions.borders.RowGroups": ("pyarrow",),
     "wrens.models.mapreduce.folding": ("numpy", "pyarrow"),
@@ -32,8 +36,10 @@ OURS_NEED = {
     "wrens.models.sort.validating": ("numpy",),
     "wrens.models.partitions.words": ("numpy", "pyarrow"),
     "wrens.programs.catalogue": ("numpy",),
+    "wrens.programs.graphs": ("numpy",),
     "wrens.programs.inputs": ("numpy",),
     "wrens.programs.making": ("numpy",),
+    "wrens.programs.micro.flops": ("numpy",),
 }
 """What is used by those modules and classes of wrens that a task, or an input, may refer to. Only what they cannot do
 without: bytes between stages are compressed where pyarrow happens to be."""
@@ -98,7 +104,7 @@ def _of_ours(name: str) -> tuple[str, ...]:
     >>> _of_ours("wrens.models.partitions.borders.Fixed"), _of_ours("wrens.models.partitions.borders.Delimiter")
     (('numpy',), ())
     """
-    parts = name.split(".") if name.startswith(("wrens.models.", "wrens.programs.")) else []
+    parts = name.split(".") if name.startswith(("wrens.kv.", "wrens.models.", "wrens.programs.")) else []
     reached = (".".join(parts[:depth]) for depth in range(3, len(parts) + 1))
     return next((OURS_NEED[part] for part in reached if part in OURS_NEED), ())
 

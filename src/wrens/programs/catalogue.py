@@ -23,7 +23,7 @@ from wrens.models.partitions.partition import Partition, partition
 from wrens.models.sort.sorting import sort
 from wrens.models.sort.validating import summed, validate
 from wrens.models.stages import Stage
-from wrens.programs import inputs
+from wrens.programs import ABOUT, inputs
 
 Run = Callable[[Executor, str, str, int], "Outcome"]
 """``run(executor, source, target, size)``: addresses of input and output, bytes of a partition."""
@@ -138,11 +138,11 @@ def _by_country(joined: Sequence[tuple[Any, tuple[str, int]]]) -> Iterator[tuple
 
 
 PROGRAMS: dict[str, Program] = {
-    "words": Program("counts the words of text", {"text": inputs.text}, _words),
-    "sort": Program("sorts records of 100 bytes", {"records": inputs.lines_to_sort}, _sort),
-    "group": Program("sums up a table by one column", {"orders": inputs.orders}, _group),
+    "words": Program(ABOUT["words"], {"text": inputs.text}, _words),
+    "sort": Program(ABOUT["sort"], {"records": inputs.lines_to_sort}, _sort),
+    "group": Program(ABOUT["group"], {"orders": inputs.orders}, _group),
     "join": Program(
-        "joins two tables, and sums up the result",
+        ABOUT["join"],
         {"orders": inputs.orders, "customers": inputs.customers},
         _join,
     ),

@@ -4,6 +4,9 @@
     summary    what the store says of a job, as numbers
     failures   failures grouped by their cause
     cleaning   which jobs and objects may be deleted
+    breakdown  where the time of a job has gone
+    spread     percentiles and the like
+    figures    measurements drawn
     wordcount  the work of ``wrens demo``
     texts      durations, sizes and rates as people read them
 

@@ -249,6 +249,8 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     client counts them, or where there were none."""
     unbilled: Requests | None = None
     """The same to directories, which nobody bills."""
+    fetch_s: float = 0.0
+    """Of ``setup_s``, the time to read and unpickle the inputs."""
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):

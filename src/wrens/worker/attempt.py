@@ -129,8 +129,10 @@ def _prepare(state: Running) -> Callable[[Any], Any] | None:
         return None
     fn = host.loader(invocation.store).function(invocation.function)
     state.name = getattr(fn, "__qualname__", type(fn).__qualname__)
-    inputs, fetch = load.inputs(state)
     call = bound(fn, invocation.call)
+    began = host.clock.now()
+    inputs, fetch = load.inputs(state)
+    state.fetch_s = host.clock.now() - began
     state.feed_with(inputs)
     if fetch is None:
         return call

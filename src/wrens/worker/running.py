@@ -81,7 +81,7 @@ class Running:
     def restart(self) -> None:
         """Begin to count anew what the attempt uses; for the child in which it goes on."""
         self.began, self.began_at = self.host.clock.now(), self.host.clock.wall()
-        self.setup_s = 0.0
+        self.setup_s = self.fetch_s = 0.0
         self.cpu_from = time.process_time()
         self.traffic_from = (self.host.traffic.read, self.host.traffic.written)
         self.requests_from = self.host.requests()

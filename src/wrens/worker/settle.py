@@ -112,6 +112,7 @@ def usage(run: Running, stop: int, written: int = 0, puts: int = 1) -> Usage:
         invocations=metered.invocations if metered else 0,
         requests=requests,
         unbilled=unbilled,
+        fetch_s=run.fetch_s,
     )
 
 
