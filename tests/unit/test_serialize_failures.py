@@ -127,6 +127,7 @@ def test_errors_of_wrens_come_back(name: str) -> None:
     kind = getattr(errors, name)
     facts: dict[str, tuple[Any, ...]] = {
         "JobFailed": ("j", {1: ValueError("no")}, {0: 3}),
+        "WorkersStalled": (3, {0: 3, 1: 2}, 60.0, 1),
         "JobIncomplete": ("j", 2, {0: 1}),
         "WorkerLost": ("j", 3, ["one"], "memory"),
         "TaskTimeout": ("j", 3, 1.5),

@@ -255,14 +255,14 @@ class KeyValue:
         return results
 
     def ask(
-        self, commands: Mapping[int, Sequence[servers.Command]], *, changes: bool
+        self, commands: Mapping[int, Iterable[servers.Command]], *, changes: bool
     ) -> dict[int, list[Any]]:
         """Send commands as Redis has them to servers, all at once, and return what each has answered, errors among it.
 
         They may be sent three times, so they have to be such that this does no harm (:meth:`numbers`).
 
         Args:
-            commands: For each server, by its place in ``urls``.
+            commands: For each server, by its place in ``urls``; they are sent as they are made.
             changes: Whether one of them changes something.
 
         Raises:
@@ -297,15 +297,11 @@ class KeyValue:
             found.setdefault(placed(batch[i].key, self.urls), []).append(i)
         return found
 
-    def _sent(self, server: int, commands: Sequence[servers.Command], *, changes: bool) -> list[Any]:
+    def _sent(self, server: int, commands: Iterable[servers.Command], *, changes: bool) -> list[Any]:
         url = self.urls[server]
         greeting = _Greeting(f"{self.namespace}token", self._tokens[server])
         try:
-            client = servers.client(url, self._answer_s, greeting)
-            with client.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
-                return pipe.execute(raise_on_error=False)
+            return servers.converse(servers.client(url, self._answer_s, greeting), commands)
         except servers.Stranger:
             told = "it does not hold any more what it held: it was emptied, or begun again without its data"
             raise ShardLost(url, told) from None

@@ -9,9 +9,10 @@ each process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ CONNECT_S = 5.0
 """How long a server may take to accept a connection."""
 ANSWER_S = 30.0
 """How long it may take to answer."""
+SENT = 32 * 2**10
+"""Bytes that are sent together at least, while there are more."""
 TRIES = 2
 """How many times a command is sent again."""
 
@@ -120,6 +123,52 @@ def client(url: str, answer_s: float = ANSWER_S, greet: Callable[[Any], None] | 
         protocol=2,  # which every server speaks
         redis_connect_func=greet,
     )
+
+
+def converse(server: Client, commands: Iterable[Command]) -> list[Any]:
+    """Send commands as they are made, so that the server is at work while the next one is; return the answers, errors among them.
+
+    If the connection breaks, all are sent again, so they have to be such that this does no harm.
+
+    Raises:
+        RedisError: of the client's library, if there is no answer at the last try either.
+        Stranger: see :func:`client`.
+    """
+    from redis.exceptions import ResponseError
+
+    made: list[Command] = []
+    rest = iter(commands)
+    connection: Any = server.connection_pool.get_connection()
+
+    def new() -> Iterator[Command]:
+        for command in rest:
+            made.append(command)
+            yield command
+
+    def try_it() -> list[Any]:
+        waiting: list[bytes] = []
+        for command in chain(made[:], new()):
+            waiting += connection.pack_command(*command)
+            if sum(map(len, waiting)) >= SENT:
+                connection.send_packed_command([b"".join(waiting)])
+                waiting = []
+        connection.send_packed_command([b"".join(waiting)])
+        answers: list[Any] = []
+        for _ in made:
+            try:
+                answers.append(connection.read_response())
+            except ResponseError as error:
+                answers.append(error)
+        return answers
+
+    try:
+        answers: list[Any] = connection.retry.call_with_retry(try_it, lambda _: connection.disconnect())
+        return answers
+    except BaseException:
+        connection.disconnect()  # there may be answers on it that nobody has read
+        raise
+    finally:
+        server.connection_pool.release(connection)
 
 
 def look(url: str) -> Memory:

@@ -186,7 +186,7 @@ class Selection:
         return BadUpdate(self.name, f"has {self.array.rows:,} rows from 0 on, and row {row:,} was asked for")
 
     def updates(self, values: npt.ArrayLike, dtype: str | None = None) -> Iterator[tuple[int, Words]]:
-        """Yield for each server what is sent to add values to these rows.
+        """Look at values, and return what yields for each server what is sent to add them to these rows.
 
         Raises:
             BadUpdate: if they have another shape, or are not all finite.
@@ -199,8 +199,10 @@ class Selection:
             raise BadUpdate(
                 self.name, f"was sent values of shape {given.shape} for rows of shape {self.shape}"
             )
-        width, format_ = self.array.width, FORMATS[dtype or self.array.dtype]
-        flat = given.reshape(-1, width)
+        return self._packed(given.reshape(-1, self.array.width), FORMATS[dtype or self.array.dtype])
+
+    def _packed(self, flat: npt.NDArray[Any], format_: str) -> Iterator[tuple[int, Words]]:
+        width = self.array.width
         for server, mine, first in self._parts():
             if first is not None:
                 yield server, (self.name, format_, first * width, _bytes(flat[mine], f"<{format_}"))

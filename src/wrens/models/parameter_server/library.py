@@ -6,7 +6,7 @@ error an answer is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -46,7 +46,7 @@ def put(tier: KeyValue) -> None:
 
 
 def call(
-    tier: KeyValue, calls: Mapping[int, Sequence[tuple[Any, ...]]], *, changes: bool = True
+    tier: KeyValue, calls: Mapping[int, Iterable[tuple[Any, ...]]], *, changes: bool = True
 ) -> dict[int, list[Any]]:
     """Call functions on servers, and return what they have answered.
 
@@ -60,7 +60,7 @@ def call(
         ShardFull: if it has no memory left.
     """
     name = text()[0]
-    commands = {server: [("FCALL", name, 0, *args) for args in some] for server, some in calls.items()}
+    commands = {server: (("FCALL", name, 0, *args) for args in some) for server, some in calls.items()}
     found = tier.ask(commands, changes=changes)
     for server, answers in found.items():
         for answer in answers:

@@ -155,7 +155,7 @@ class ParameterServer:
         self.push_many([(array, values, index)])
 
     def push_many(self, some: Iterable[tuple[str, Any, Index]]) -> None:
-        """Add to several arrays, or several times; one round trip to each server, and nobody sees half of it on one server."""
+        """Add to several arrays, or several times; one round trip to each server, which adds the first while the next is sent."""
         self._shards.push(list(some))
 
     def items(self, array: str) -> tuple[Any, Floats]:

@@ -55,31 +55,42 @@ class Shards:
     def pull(self, some: Sequence[tuple[str, Index]], dtype: str | None = None) -> list[Floats]:
         """Return rows of arrays; one round trip to each server."""
         selections = [self._selection(array, index) for array, index in some]
-        asked: dict[int, list[Any]] = {}
-        places: list[dict[int, int]] = []
+        calls: dict[int, list[tuple[Any, ...]]] = {}
+        answers: list[dict[int, int]] = []
         for one in selections:
-            mine = {}
+            answers.append(mine := {})
             for server, words in one.requests(dtype):
-                mine[server] = len(asked.setdefault(server, [])) // 4 + 1
-                asked[server] += words
-            places.append(mine)
-        calls = {server: [("take", *self._model(server), *words)] for server, words in asked.items()}
+                mine[server] = len(calls.setdefault(server, []))
+                calls[server].append(("take", *self._model(server), *words))
         found = library.call(self.tier, calls, changes=False) if calls else {}
-        for server, (answer,) in found.items():
-            self._versions()[server] = answer[0]
+        for server, told in found.items():
+            self._versions()[server] = told[0][0]
         return [
-            one.values({server: found[server][0][place] for server, place in mine.items()}, dtype)
-            for one, mine in zip(selections, places, strict=True)
+            one.values({server: found[server][place][1] for server, place in mine.items()}, dtype)
+            for one, mine in zip(selections, answers, strict=True)
         ]
 
     def push(self, some: Updates) -> None:
-        """Add to arrays; one round trip to each server, on each of which all is added at one moment."""
+        """Add to arrays; one round trip to each server, which is at work on the first while the next is made."""
+        updates = [self._selection(array, index).updates(values) for array, values, index in some]
+        if not updates:
+            return
+        if self.count == 1:
+            who, number = self.tier.numbers(0, len(updates))
+            words = (words for one in updates for _, words in one)
+            adds = (
+                ("add", *self._model(0), who, number + i, self.seen(0), *each) for i, each in enumerate(words)
+            )
+            library.call(self.tier, {0: adds})
+            return
         calls = {}
-        for server, updates in self.updates(some).items():
-            who, number = self.tier.numbers(server, 1)
-            calls[server] = [("add", *self._model(server), who, number, self.seen(server), *updates)]
-        if calls:
-            library.call(self.tier, calls)
+        for server, each in arrays.by_server(updates).items():
+            who, number = self.tier.numbers(server, len(each))
+            calls[server] = [
+                ("add", *self._model(server), who, number + i, self.seen(server), *words)
+                for i, words in enumerate(each)
+            ]
+        library.call(self.tier, calls)
 
     def rows(self, array: str) -> Any:
         """Return the numbers of the rows of a sparse array that there are, ascending."""
