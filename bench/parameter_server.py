@@ -10,39 +10,14 @@ have a processor; sums are checked at the end.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from time import perf_counter
 
 import numpy as np
 from harness import Bar, Bench, Entrant, Metric, Reading, main
+from redis_server import redis_server
 
 NUMBERS, ROWS, TOGETHER = 1000, 100_000, 16
-
-
-@contextlib.contextmanager
-def server() -> Iterator[int]:
-    """Run Redis, and give its port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
-        raise FileNotFoundError("redis-server: apt-get install redis-server redis-tools")
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-        with subprocess.Popen([program, *words], stdout=subprocess.DEVNULL) as process:
-            try:
-                while True:
-                    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                        break
-                yield port
-            finally:
-                process.terminate()
 
 
 def measure(system: str, how: str, together: int, count: int) -> list[Reading]:
@@ -55,7 +30,7 @@ def measure(system: str, how: str, together: int, count: int) -> list[Reading]:
     normal = without_zeros(chance.normal(size=2 * ROWS))
     rows = [chance.choice(every, NUMBERS, replace=False) for _ in range(together)]
     values = [chance.choice(normal, NUMBERS) for _ in range(together)]
-    with server() as port, kv.connect(f"redis://127.0.0.1:{port}") as tier:
+    with redis_server() as port, kv.connect(f"redis://127.0.0.1:{port}") as tier:
         params = ps.create(tier, {"w": ps.Sparse()}, name="w")
         params.push("w", 0.0, every)
         if how != "wrens":

@@ -33,6 +33,7 @@ SCRIPTS = (
     "sort_limited",
     "exchange_growth",
     "write_sizes",
+    "key_value",
     "parameter_server",
 )
 
