@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Tests wait for servers about as much as they compute, so three run at a time; those of a module or class stay together.
+# Tests wait for servers and processes about as much as they compute, so several run at a time; those of a module or class stay together.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadscope
 
 .DEFAULT_GOAL := help
