@@ -1,7 +1,7 @@
-"""What the benchmarks of large data read: text whose words are distributed as in language, and records to sort.
+"""What the benchmarks of large data read: text whose words are distributed as in language, records to sort, and graphs.
 
 Made once, below the directory for temporary files, and read by every system alike. What the data look like is decided in
-:mod:`wrens.programs.inputs`.
+:mod:`wrens.programs.inputs` and :mod:`wrens.programs.graphs`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,26 @@ def records(megabytes: int) -> Path:
     from wrens.programs import inputs
 
     return _made(f"records-{megabytes}", inputs.lines_to_sort, megabytes)
+
+
+def graph(scale: int) -> Path:
+    """Return a directory with the edges of an R-MAT graph of ``2**scale`` vertices, 16 for each, as Parquet files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from wrens.programs import graphs
+
+    folder = home() / f"graph-{scale}"
+    if not folder.exists():
+        draft = folder.with_name(f".graph-{scale}")
+        draft.mkdir(exist_ok=True)
+        sources, targets = graphs.rmat(scale, 16 << scale, seed=1)
+        edges = pa.table({"source": sources, "target": targets})
+        size = edges.num_rows // FILES
+        for number in range(FILES):
+            pq.write_table(edges.slice(number * size, size), draft / f"part-{number:02}.parquet")
+        draft.rename(folder)
+    return folder
 
 
 def size_of(folder: Path) -> int:

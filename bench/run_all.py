@@ -30,6 +30,8 @@ SCRIPTS = (
     "lambda_chaos",
     "word_count",
     "sort_records",
+    "pagerank",
+    "barrier",
     "sort_limited",
     "exchange_growth",
     "write_sizes",

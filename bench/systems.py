@@ -270,6 +270,12 @@ class DuckDB(System):
     package = "duckdb"
 
 
+class SciPy(System):
+    """Needs no start."""
+
+    package = "scipy"
+
+
 class Plain(System):
     """A program or function of the system's own, such as ``sort`` or reading a file."""
 
@@ -280,6 +286,7 @@ SYSTEMS: dict[str, type[System]] = {
     "Spark": Spark,
     "Polars": Polars,
     "DuckDB": DuckDB,
+    "SciPy": SciPy,
     "GNU sort": Plain,
     "floor": Plain,
     "wrens": Wrens,

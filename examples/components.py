@@ -26,10 +26,11 @@ def step(at: wrens.Superstep, labels: np.ndarray[Any, Any], inbox: wrens.Inbox) 
         smallest[inbox.index] = np.minimum(labels[inbox.index], inbox.array())  # each index is there once
         changed, labels = smallest < labels, smallest
     brought = links.reduced(np.minimum, np.where(changed, labels, NOBODY))
-    for partition, some, where in links.blocks():
+    for partition, some in links.blocks():
         news = brought[some] < NOBODY
         if news.any():
-            at.send_array(partition, brought[some][news], index=where[news])
+            where = links.targets[some][news] - links.borders[partition]
+            at.send_array(partition, brought[some][news], index=where)
     at.halt()  # until somebody sends a label
     return labels
 

@@ -22,15 +22,13 @@ def step(at: wrens.Superstep, rank: np.ndarray[Any, Any], inbox: wrens.Inbox) ->
     links: graphs.Links = at.data
     if at.number:
         given = np.full(len(rank), at.aggregated["dangling"] / links.vertices)
-        for part in inbox.arrays():
-            given += part
+        for part, where in zip(inbox.arrays(), links.arriving, strict=True):
+            given[where] += part  # each vertex is there once
         rank = (1 - DAMPING) / links.vertices + DAMPING * given
-    at.aggregate("dangling", float(rank[links.degree == 0].sum()))
-    brought = links.reduced(np.add, rank / np.maximum(links.degree, 1))
-    for partition, some, where in links.blocks():
-        values = np.zeros(links.size(partition))
-        values[where] = brought[some]
-        at.send_array(partition, values)
+    at.aggregate("dangling", float(rank[links.ends].sum()))
+    brought = links.sums(rank / np.maximum(links.degree, 1))
+    for partition, some in links.blocks():
+        at.send_array(partition, brought[some])
     return rank
 
 

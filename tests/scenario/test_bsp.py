@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from clients import Clients
+from emulators import Server
 from ledger import Ledger, until
 from mixing import PARTITIONS, SUPERSTEPS, Mixing, expected, killed, run
 
@@ -18,6 +20,29 @@ pytestmark = pytest.mark.timeout(90)
 
 def test_a_worker_is_killed_in_every_superstep(tmp_path: Path, ledger: Ledger) -> None:
     killed(tmp_path, ledger, {(number, number % PARTITIONS) for number in range(SUPERSTEPS)})
+
+
+def whereabouts(_at: wrens.Superstep, state: list[int], _inbox: wrens.Inbox) -> list[int]:
+    return [*state, os.getpid()]
+
+
+@pytest.mark.this_computer("there, the platform chooses the worker")
+def test_a_partition_comes_to_the_worker_that_has_kept_its_data(tmp_path: Path) -> None:
+    with wrens.Executor(store=tmp_path, max_workers=2) as ex:
+        states = list(wrens.bsp(ex, whereabouts, [[], []], supersteps=12).states())
+    one, other = ({*state[-8:]} for state in states)
+    assert len(one) == len(other) == 1
+    assert one != other
+
+
+@pytest.mark.this_computer("names its own store")
+def test_workers_are_killed_while_all_is_in_a_bucket(
+    tmp_path: Path, ledger: Ledger, aws: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    aws.make_bucket("supersteps")
+    killed(tmp_path, ledger, {(0, 2), (3, 0), (7, 1)}, "s3://supersteps/jobs")
 
 
 CLIENT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -255,7 +256,12 @@ def test_a_run_whose_step_raised_goes_on_with_a_better_one(tmp_path: Path) -> No
     assert ledger.lines()[len(before) :] == ["2 1", "3 0", "3 1"]
 
 
-def test_pagerank_agrees_with_a_power_iteration(ex: wrens.Executor) -> None:
+@pytest.mark.parametrize("scipy", [True, False])
+def test_pagerank_agrees_with_a_power_iteration(
+    ex: wrens.Executor, monkeypatch: pytest.MonkeyPatch, *, scipy: bool
+) -> None:
+    if not scipy:
+        monkeypatch.setitem(sys.modules, "scipy", None)
     vertices = 1 << 9
     sources, targets = graphs.rmat(9, 3000, seed=3)
     degree, rank = np.bincount(sources, minlength=vertices), np.full(vertices, 1 / vertices)

@@ -242,6 +242,10 @@ class _Program:
         with suppress(StoreError):
             folder = f"{keys.exchange(self._run)}/"
             self._store.delete([key for key in self._store.list(folder) if key not in needed])
+            if self._named:  # clients that died may have left records of supersteps that were over
+                last = keys.superstep(self._run, board.number)
+                records = self._store.list(keys.supersteps(self._run))
+                self._store.delete([key for key in records if key != last])
 
     def leave(self) -> None:
         """Something failed: of a run with a name all is kept, of another one nothing."""
