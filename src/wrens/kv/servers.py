@@ -30,7 +30,7 @@ CONNECT_S = 5.0
 """How long a server may take to accept a connection."""
 ANSWER_S = 30.0
 """How long it may take to answer."""
-SENT = 32 * 2**10
+SENT = 8 * 2**10
 """Bytes that are sent together at least, while there are more."""
 TRIES = 2
 """How many times a command is sent again."""
