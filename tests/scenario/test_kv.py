@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,6 +168,16 @@ def test_a_server_that_drops_values_is_refused(tmp_path: Path) -> None:
         kv.connect(address(server))
 
 
+def test_what_was_opened_is_closed(server: Server) -> None:
+    asking = redis.Redis(port=server.port)
+    before = len(asking.client_list())
+    for i in range(3):
+        with kv.connect(address(server), namespace=f"closed/{i}/") as tier:
+            tier.add("n")
+    assert len(asking.client_list()) == before
+    asking.close()
+
+
 def test_a_forked_process_is_a_client_of_its_own(server: Server, embedded: str) -> None:
     tier = kv.connect([address(server), embedded], namespace="forked/")
     names = [f"n{i}" for i in range(20)]
@@ -208,6 +220,18 @@ def test_a_server_of_its_own_ends_with_its_block_and_its_process(tmp_path: Path)
         again.put("a", b"1")
         assert tier.get("a") == b"1"
     assert not Path(url.removeprefix("unix://")).exists()
+    program = (
+        "import sys; from wrens import kv; t = kv.connect(); print(t.urls[0], flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert kv.connect(url).get("nothing") is None
+        process.kill()
+    while Path(url.removeprefix("unix://")).exists():
+        pass
 
 
 @pytest.mark.parametrize(

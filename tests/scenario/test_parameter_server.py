@@ -388,21 +388,26 @@ def test_who_waits_for_a_worker_that_failed_is_told_which(
 
 
 def test_who_waits_in_vain_stops(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
-    def work(worker: ps.Worker, patient: bool) -> int:
-        if patient:
+    def work(worker: ps.Worker, waits: bool) -> int:
+        if waits:
             return sum(1 for _ in worker.clocks(3))
-        try:  # this one does not tick while the other one is there
-            for _ in range(400):
-                worker.pull("w")
-        finally:
-            Path(marks, "left").touch()
+        while worker.pull("told")[0] == 0:  # this one does not tick while the other one is there
+            pass
         return 0
 
-    marks = executor.store.url.removeprefix("file://")
-    with ps.create(tiers[0], ARRAYS, consistency=ps.Bounded(0, patience_s=0.05)) as params:
+    def watched(worker: ps.Worker, waits: bool) -> int:
+        try:
+            return work(worker, waits)
+        finally:
+            if waits:
+                params.push("told", 1.0)
+
+    arrays = {"told": ps.Dense(1)}
+    with ps.create(tiers[0], arrays, consistency=ps.Bounded(0, patience_s=0.05)) as params:
         with pytest.raises(JobFailed) as error:
-            params.run(executor, work, [True, False])
+            params.run(executor, watched, [True, False])
         assert error.value.failures[0].others == {0: 1, 1: 0}
+        assert "for 0 s" in str(error.value.failures[0])
 
 
 NAN = float("nan")

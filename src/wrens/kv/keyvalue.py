@@ -81,6 +81,7 @@ def _token(url: str, namespace: str, answer_s: float) -> bytes:
         servers.keeps(url)
         client.set(f"{namespace}token", keys.new_id(), nx=True)
         found: Any = client.get(f"{namespace}token")
+        client.connection_pool.disconnect(inuse_connections=False)
         return bytes(found)
     except servers.failures() as error:
         raise BadShard(
@@ -142,6 +143,7 @@ class KeyValue:
     ) -> None:
         self.urls, self.namespace = tuple(urls), namespace
         self._tokens, self._answer_s, self._owned = tuple(tokens), answer_s, owned
+        self._greetings = [_Greeting(f"{namespace}token", token) for token in tokens]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return KeyValue, (self.urls, self.namespace, self._tokens, self._answer_s)
@@ -158,7 +160,9 @@ class KeyValue:
         self.close()
 
     def close(self) -> None:
-        """End the server, if :func:`connect` has started one."""
+        """Close this process's connections that nobody uses at the moment; end the server, if :func:`connect` has started one."""
+        for url, greeting in zip(self.urls, self._greetings, strict=True):
+            servers.client(url, self._answer_s, greeting).connection_pool.disconnect(inuse_connections=False)
         if self._owned is not None:
             self._owned.close()
 
@@ -308,7 +312,7 @@ class KeyValue:
 
     def _sent(self, server: int, commands: Iterable[servers.Command], *, changes: bool) -> list[Any]:
         url = self.urls[server]
-        greeting = _Greeting(f"{self.namespace}token", self._tokens[server])
+        greeting = self._greetings[server]
         try:
             first, *answers = servers.converse(
                 servers.client(url, self._answer_s, greeting), chain([("GET", greeting.key)], commands)
