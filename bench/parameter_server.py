@@ -66,7 +66,7 @@ def raw(port: int, params: object, how: str, count: int, rows: np.ndarray, value
     ((_, push),) = selection.updates(values)
     ((_, pull),) = selection.requests()
     shards = params._shards
-    model = shards.name, shards.tokens[0].decode()
+    model = f"{shards.tier.namespace}{shards.name}", shards.tokens[0].decode()
     call = "FCALL", library.text()[0], "0"
     commands = {
         # A push is carried out once for each client, so each is another one's.

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from threading import get_ident
 from typing import Literal
 from zlib import crc32
 
@@ -105,15 +106,17 @@ KINDS = ("lost_reply", None, "error", None, None, "torn", None, None)
 class LostReplies:
     """Every third call on a key goes wrong, and the retrying client in front has to make good for it.
 
-    What goes wrong depends on the key and not on what other threads do, so no call meets two faults in a row.
+    What goes wrong depends on the key and on the thread's own calls, not on what other threads do, so no call
+    meets two faults in a row.
     """
 
     def __init__(self) -> None:
-        self.calls: Counter[tuple[str, str]] = Counter()
+        self.calls: Counter[tuple[int, str, str]] = Counter()
 
     def __call__(self, action: str, key: str, call: int) -> Fault | None:
-        number = self.calls[action, key] + crc32(key.encode())
-        self.calls[action, key] += 1
+        place = (get_ident(), action, key)
+        number = self.calls[place] + crc32(key.encode())
+        self.calls[place] += 1
         kind = KINDS[number % len(KINDS)]
         return None if kind is None else Fault(kind=kind)
 
