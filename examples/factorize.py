@@ -68,20 +68,26 @@ def errors(ratings: sparse.csr_array, users: Array, items: Array) -> sparse.csr_
 
 
 def learn(
-    worker: ps.Worker, batches: list[Batch], *, epochs: int, rate: float, penalty: float, seed: int
+    worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, penalty: float, seed: int
 ) -> None:
-    """Go through a worker's batches again and again, in another order each time, by steps that get smaller until they are nothing."""
-    clocks = epochs * len(batches)
-    for clock in worker.clocks(clocks):
+    """Take a worker's batches again and again, in another order each time, until all workers together have made so many steps.
+
+    Steps get smaller the more there were, until they are nothing, so that all end at the same time: a worker that went on alone
+    would learn what its own users like only.
+    """
+    for clock in worker.clocks(steps):
         epoch, turn = divmod(clock, len(batches))
         order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(batches))
         batch = batches[order[turn]]
-        items = worker.pull("items", batch.items)
+        items, done = worker.pull_many([("items", batch.items), ("steps", None)])
+        if done[0] >= steps:
+            return
         users = users_of(batch.ratings, items, penalty)
         slope = penalty * batch.share[:, None] * items - errors(batch.ratings, users, items).T @ users
         each = np.repeat(users, np.diff(batch.ratings.indptr), axis=0)
-        curvature = batch.often * (np.square(each).mean() + penalty * batch.share / batch.often)
-        worker.push("items", -rate * (1 - clock / clocks) * slope / curvature[:, None], batch.items)
+        curvature = batch.often * np.square(each).mean() + penalty * batch.share
+        change = -rate * (1 - done[0] / steps) * slope / curvature[:, None]
+        worker.push_many([("items", change, batch.items), ("steps", 1.0, None)])
 
 
 def cut(ratings: sparse.csr_array, size: int, seed: int) -> list[Batch]:
@@ -129,7 +135,7 @@ def factorize(
         penalty: What a factor of 1 adds to the sum of squared errors; above 0.
         workers: How many learn at the same time.
         batch: How many users make a step, about.
-        epochs: How often each rating is used.
+        epochs: How often each rating is used, in the mean.
         rate: How long the first steps are; with too long ones the loss grows.
         seed: Shuffles the users, and draws the factors to start from.
         consistency: What workers wait for.
@@ -137,8 +143,8 @@ def factorize(
     start = np.random.default_rng(seed).normal(size=(ratings.shape[1], rank)) / np.sqrt(rank)
     batches = cut(ratings, batch, seed)
     parts = [batches[worker::workers] for worker in range(min(workers, len(batches)))]
-    program = partial(learn, epochs=epochs, rate=rate, penalty=penalty, seed=seed)
-    with ps.create(tier, {"items": start}, consistency=consistency) as params:
+    program = partial(learn, steps=epochs * len(batches), rate=rate, penalty=penalty, seed=seed)
+    with ps.create(tier, {"items": start, "steps": ps.Dense(1)}, consistency=consistency) as params:
         params.run(ex, program, parts)
         items = params.pull("items")
         known = [ratings[rows] for rows in np.array_split(np.arange(ratings.shape[0]), len(parts))]

@@ -63,15 +63,22 @@ class Model:
         return rows @ self.weights[:-1] + self.weights[-1]
 
 
-def learn(worker: ps.Worker, batches: list[Batch], *, epochs: int, rate: float, seed: int) -> None:
-    """Go through a worker's batches again and again, in another order each time, by steps that get smaller until they are nothing."""
-    clocks = epochs * len(batches)
-    for clock in worker.clocks(clocks):
+def learn(worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, seed: int) -> None:
+    """Take a worker's batches again and again, in another order each time, until all workers together have made so many steps.
+
+    Steps get smaller the more there were, until they are nothing, so that all end at the same time: a worker that went on alone
+    would learn its own rows only.
+    """
+    for clock in worker.clocks(steps):
         epoch, turn = divmod(clock, len(batches))
         order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(batches))
         batch = batches[order[turn]]
-        slope = batch.slope(worker.pull("weights", batch.columns))
-        worker.push("weights", -rate * (1 - clock / clocks) * slope / batch.curvature, batch.columns)
+        weights, done = worker.pull_many([("weights", batch.columns), ("steps", None)])
+        if done[0] >= steps:
+            return
+        length = rate * (1 - done[0] / steps)
+        change = -length * batch.slope(weights) / batch.curvature
+        worker.push_many([("weights", change, batch.columns), ("steps", 1.0, None)])
 
 
 def cut(rows: sparse.csr_array, signs: Array, penalty: float, size: int, seed: int) -> list[Batch]:
@@ -122,7 +129,7 @@ def regress(
         penalty: Half of it is what a weight of 1 adds to the mean loss: 1 / (C * rows) for scikit-learn's C, by default with C = 1.
         workers: How many learn at the same time.
         batch: How many rows make a step, about.
-        epochs: How often each row is used.
+        epochs: How often each row is used, in the mean.
         rate: How long the first steps are; with too long ones the loss grows.
         seed: Shuffles the rows.
         consistency: What workers wait for.
@@ -131,8 +138,10 @@ def regress(
     penalty = 1 / len(signs) if penalty is None else penalty
     batches = cut(sparse.hstack((rows, ones), format="csr"), signs, penalty, batch, seed)
     parts = [batches[worker::workers] for worker in range(min(workers, len(batches)))]
-    with ps.create(tier, {"weights": ps.Dense(rows.shape[1] + 1)}, consistency=consistency) as params:
-        params.run(ex, partial(learn, epochs=epochs, rate=rate, seed=seed), parts)
+    program = partial(learn, steps=epochs * len(batches), rate=rate, seed=seed)
+    arrays = {"weights": ps.Dense(rows.shape[1] + 1), "steps": ps.Dense(1)}
+    with ps.create(tier, arrays, consistency=consistency) as params:
+        params.run(ex, program, parts)
         return Model(params.pull("weights"), params.statistics())
 
 
