@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # Tests wait for servers and processes about as much as they compute, so several run at a time; those of a module or class stay together.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadscope
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types contracts lambda scenario-lambda stress chaos bench clean

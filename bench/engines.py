@@ -6,7 +6,9 @@ scripts.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -105,3 +107,14 @@ def one_answer(text: str, *metrics: str) -> Bar:
         return len({tuple(row[each] for each in metrics) for name, row in medians.items() if name != "floor"})
 
     return Bar(text, measured, 1, "at most", "{:.0f} answer")
+
+
+def example(name: str) -> Any:
+    """Import a program of the examples."""
+    place = Path(__file__).parents[1] / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_example", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -16,7 +16,6 @@ ranks are checkpointed, or the plan would grow.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -98,7 +97,7 @@ def _wrens(scratch: Path, name: str | None = None, plain: bool = False) -> Itera
     import wrens
     from wrens.programs import graphs
 
-    example = _example("pagerank")
+    example = engines.example("pagerank")
     at = {"store": scratch / "store", "max_workers": engines.PROCESSORS}
     with wrens.Executor(**at, initializer=without_scipy if plain else None) as ex:
 
@@ -108,17 +107,6 @@ def _wrens(scratch: Path, name: str | None = None, plain: bool = False) -> Itera
             return np.concatenate(list(run.states())), sum(step.seconds for step in run.steps)
 
         yield rank
-
-
-def _example(name: str) -> Any:
-    """Import a program of the examples."""
-    place = Path(__file__).parents[1] / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_example", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _spark(scratch: Path) -> Iterator[Rank]:

@@ -28,15 +28,13 @@ def measure(system: str, how: str, together: int, count: int) -> list[Reading]:
     chance = np.random.default_rng(1)
     every = np.unique(without_zeros(chance.integers(2**32, size=2 * ROWS, dtype=np.uint32)))[:ROWS]
     normal = without_zeros(chance.normal(size=2 * ROWS))
-    rows = [chance.choice(every, NUMBERS, replace=False) for _ in range(together)]
-    values = [chance.choice(normal, NUMBERS) for _ in range(together)]
+    rows, values = chance.choice(every, NUMBERS, replace=False), chance.choice(normal, NUMBERS)
     with redis_server() as port, kv.connect(f"redis://127.0.0.1:{port}") as tier:
         params = ps.create(tier, {"w": ps.Sparse()}, name="w")
         params.push("w", 0.0, every)
         if how != "wrens":
-            return [raw(port, params, how, count, rows[0], values[0])]
-        updates = [("w", v, r) for v, r in zip(values, rows, strict=True)]
-        selections = [("w", r) for r in rows]
+            return [raw(port, params, how, count, rows, values)]
+        updates, selections = [("w", values, rows)] * together, [("w", rows)] * together
         found: Reading = {}
         for name, call in (
             ("pushes", lambda: params.push_many(updates)),
@@ -48,9 +46,8 @@ def measure(system: str, how: str, together: int, count: int) -> list[Reading]:
                 call()
             found[name] = count / (perf_counter() - began)
         expected = np.zeros(ROWS)
-        for v, r in zip(values, rows, strict=True):
-            np.add.at(expected, np.searchsorted(every, r), v * (count // together + 1))
-        assert np.allclose(params.pull("w", every), expected, rtol=1e-9, atol=1e-9)
+        expected[np.searchsorted(every, rows)] = values * (count + together)
+        assert np.allclose(params.pull("w", every), expected, rtol=1e-9)
         return [found]
 
 

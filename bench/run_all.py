@@ -37,6 +37,7 @@ SCRIPTS = (
     "write_sizes",
     "key_value",
     "parameter_server",
+    "loss_against_time",
 )
 
 

@@ -134,6 +134,101 @@ def test_a_tick_whose_reply_is_lost_counts_once(
         params.drop()
 
 
+def coupled(worker: ps.Worker, _: object) -> list[float]:
+    """Each row depends on all others, so that a mixture of two moments shows; the second server loses a tick before it arrives."""
+    for clock in worker.clocks(6):
+        weights = worker.pull("w")
+        worker.push("w", weights[::-1] * 2 + clock)
+        if clock == 3 and LINES:
+            LINES.pop().cuts = 3
+    return worker.pull("w").tolist()
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_a_tick_that_reaches_one_of_two_servers_does_not_count(
+    servers: list[str], tmp_path: Path, checkpointed: bool
+) -> None:
+    with losing(int(servers[2].rpartition(":")[2])) as line, wrens.Executor("inline", store=tmp_path) as ex:
+        tier = kv.connect([servers[0], line.url], namespace=f"torn-{checkpointed}/")
+        first = {"w": np.arange(4.0)}
+        with ps.create(tier, first, consistency=ps.Synchronous()) as params:
+            (expected,) = params.run(ex, coupled, [None])
+        LINES[:] = [line]
+        params = ps.create(tier, first, name="torn", consistency=ps.Synchronous())
+        with pytest.raises(JobFailed) as error:
+            params.run(ex, coupled, [None])
+        assert isinstance(error.value.failures[0], ShardLost)
+        if checkpointed:
+            params.checkpoint(ex.store)
+            params.drop()
+            params = ps.restore(tier, "torn", ex.store)
+        with params:
+            assert params.run(ex, coupled, [None], resume=True) == [expected]
+
+
+def test_what_is_pushed_after_the_last_tick_counts(tiers: list[kv.KeyValue]) -> None:
+    def leaves(worker: ps.Worker, _: object) -> None:
+        for clock in worker.clocks(5):
+            worker.push("w", 1.0)
+            if clock == 2:
+                break
+        worker.push("w", 10.0)
+
+    for consistency in ps.Asynchronous(), ps.Bounded(), ps.Synchronous():
+        with (
+            wrens.Executor("inline") as ex,
+            ps.create(tiers[1], {"w": ps.Dense(3)}, consistency=consistency) as params,
+        ):
+            params.run(ex, leaves, [None])
+            assert params.pull("w").tolist() == [13.0] * 3
+
+
+def test_a_second_run_takes_over_and_the_first_is_refused(tiers: list[kv.KeyValue]) -> None:
+    def interrupted(worker: ps.Worker, other: ps.ParameterServer | None) -> None:
+        for clock in worker.clocks(4):
+            worker.push("w", 1.0)
+            if other is not None and clock == 1:
+                with wrens.Executor("inline") as inner:
+                    other.run(inner, interrupted, [None])
+
+    with (
+        wrens.Executor("inline") as ex,
+        ps.create(tiers[1], {"w": ps.Dense(1)}, consistency=ps.Bounded()) as params,
+    ):
+        with pytest.raises(JobFailed) as error:
+            params.run(ex, interrupted, [params])
+        assert "new run" in str(error.value.failures[0])
+        assert params.pull("w") == 1 + 4
+
+
+def test_arrays_are_joined_only_on_the_same_servers(servers: list[str]) -> None:
+    given = {"w": np.arange(6.0)}
+    with ps.create(kv.connect(servers[:2]), given, name="placed") as params:
+        for others in servers[1::-1], servers[:1], servers[1:2], servers:
+            with pytest.raises((BadOption, ShardLost)):
+                ps.create(kv.connect(others), given, name="placed")
+        assert ps.create(kv.connect(servers[:2]), given, name="placed").pull("w").tolist() == list(range(6))
+        assert ps.create(kv.connect(servers[:2], namespace="mine/"), given, name="placed").pull("w", [1]) == 1
+        ps.drop(kv.connect(servers[:2]), "placed")
+        with pytest.raises(ShardLost):
+            params.pull("w")
+
+
+def test_a_server_that_is_full_can_be_read_and_saved(tmp_path: Path) -> None:
+    with emulators.redis(tmp_path, maxmemory="4mb") as server:
+        tier = kv.connect(address(server))
+        params = ps.create(tier, {"w": np.arange(3.0)}, name="full")
+        with pytest.raises(ShardFull):
+            tier.put_many({f"{i}": bytes(100_000) for i in range(50)})
+        with pytest.raises(ShardFull):
+            tier.compare_and_set("one more", None, bytes(10**6))
+        assert params.pull("w").tolist() == [0.0, 1.0, 2.0]
+        params.checkpoint(f"{tmp_path}/store")
+        with pytest.raises(ShardFull):
+            ps.create(tier, {"w": ps.Dense(10**5)})
+        params.drop()
+
+
 def test_many_clients_make_the_same_arrays_once(tiers: list[kv.KeyValue]) -> None:
     def work(i: int) -> None:
         mine = ps.create(tiers[2], {"w": np.full(50, 5.0)}, name="together")
@@ -237,7 +332,10 @@ def test_a_lost_server_is_told_and_a_checkpoint_goes_on_elsewhere(
         params.drop()
     again = ps.restore(kv.connect(servers), "learned", executor.store)
     assert again.standing().clocks == (4, 4)
-    assert again.run(executor, lambda worker, target: descend(worker, target), [0.1, 0.7]) == [6, 6]
+    assert again.run(executor, lambda worker, target: descend(worker, target), [0.1, 0.7], resume=True) == [
+        6,
+        6,
+    ]
     assert np.array_equal(again.pull("w"), by_hand([0.1, 0.7]))
     with pytest.raises(BadOption, match="servers hold arrays"):
         ps.restore(kv.connect(servers), "learned", executor.store)
@@ -284,9 +382,9 @@ def test_who_waits_for_a_worker_that_failed_is_told_which(
         assert told[0].failed == 1
         assert "worker 1 has failed" in str(told[0])
         assert told[0].clock == 3
-        with pytest.raises(BadOption, match="under way, which has 2"):
-            params.run(executor, work, [False])
-        assert params.run(executor, work, [False, False]) == [4, 4]  # goes on
+        with pytest.raises(BadOption, match="not finished, which has 2"):
+            params.run(executor, work, [False], resume=True)
+        assert params.run(executor, work, [False, False], resume=True) == [4, 4]
 
 
 def test_who_waits_in_vain_stops(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
@@ -321,6 +419,9 @@ NAN = float("nan")
         (lambda p: p.pull("w", slice(0, 40, 2)), "steps of 2"),
         (lambda p: p.pull("w", [0.5]), "named by float64"),
         (lambda p: p.push("w", np.ones(39)), r"shape \(39,\) for rows of shape \(40,\)"),
+        (lambda p: p.push("w", [[1.0], [1.0, 2.0]], [1, 2]), "no array"),
+        (lambda p: p.push("w", ["1"], [1]), "values of <U1"),
+        (lambda p: p.push("w", [1j], [1]), "values of complex128"),
         (lambda p: p.push("v", 1.0), "'v' does not exist"),
         (lambda p: p.pull("seen", slice(None, 2**31)), "is sparse"),
         (lambda p: p.items("w"), "is not sparse"),
@@ -345,6 +446,7 @@ def test_bad_updates_are_refused_whole(
         ({"w": np.arange(3)}, "is given as int64"),
         ({"w": ps.Dense(2**24 + 1)}, "Take 2 servers"),
         ({"": ps.Dense(1)}, "no name"),
+        ({"w": ps.Sparse(2**33)}, "more than 4,294,967,296 rows"),
     ],
 )
 def test_arrays_that_cannot_be_are_refused(

@@ -156,7 +156,7 @@ def alternating(known: Any, weights: Any, rank: int, penalty: float) -> float:
         ]
         return np.array(one)
 
-    for _ in range(25):
+    for _ in range(15):
         users = solved(known, weights, items)
         items = solved(known.T, weights.T, users)
     squares = np.square(known - users @ items.T)[weights].sum()

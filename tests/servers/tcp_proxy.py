@@ -16,13 +16,14 @@ class Line:
         url: Where it begins.
         losses: How many of the next replies are lost, each with its connection.
         lost: How many were.
+        cuts: How many of the next requests are lost before they arrive, each with its connection.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.losses = self.lost = 0
+        self.losses = self.lost = self.cuts = 0
         self._lock, self._closed = threading.Lock(), False
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -47,9 +48,16 @@ class Line:
             while not self._closed:
                 for source in select.select([near, far], [], [], 0.05)[0]:
                     data = source.recv(1 << 16)
-                    if not data or (source is far and self._loses()):
+                    if not data or (self._loses() if source is far else self._cuts()):
                         return
                     (near if source is far else far).sendall(data)
+
+    def _cuts(self) -> bool:
+        with self._lock:
+            if not self.cuts:
+                return False
+            self.cuts -= 1
+            return True
 
     def _loses(self) -> bool:
         with self._lock:

@@ -106,5 +106,5 @@ class WorkersStalled(WrensError, TimeoutError):
         return lines(
             first,
             f"Not finished are: {where}." if where else "",
-            "The arrays and clocks are kept on the servers: run() again goes on where each worker was.",
+            "The arrays and clocks are kept on the servers: run(..., resume=True) goes on where each worker was.",
         )

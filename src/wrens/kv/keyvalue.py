@@ -17,10 +17,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
-from wrens.errors import BadShard, BadValue, ShardFull, ShardLost
+from wrens.errors import BadOption, BadShard, BadValue, ShardFull, ShardLost
 from wrens.kv import operations, scripts, servers
 from wrens.kv.embedded import serve
 from wrens.kv.operations import Operation, Value
@@ -49,7 +50,7 @@ def connect(
 
     Raises:
         BadOption: if an address is none, or has a password in it.
-        BadShard: if a server does not answer.
+        BadShard: if a server does not answer, or drops what it holds when it is full.
         MissingPackage: if redis is not installed, or what brings the server.
 
     >>> with connect() as kv:
@@ -60,11 +61,14 @@ def connect(
     stack = ExitStack()
     if urls is None:
         urls = stack.enter_context(serve())
-    found = servers.check((urls,) if isinstance(urls, str) else urls, "connect")
     try:
-        return KeyValue(
-            found, namespace, [_token(url, namespace, answer_s) for url in found], answer_s, stack
-        )
+        found = servers.check((urls,) if isinstance(urls, str) else urls, "connect")
+        tokens = [_token(url, namespace, answer_s) for url in found]
+        if len(set(tokens)) < len(tokens):
+            raise BadOption(
+                f"connect({list(found)})", "names one server by two addresses", "Name each server once."
+            )
+        return KeyValue(found, namespace, tokens, answer_s, stack)
     except BaseException:
         stack.close()
         raise
@@ -74,6 +78,7 @@ def _token(url: str, namespace: str, answer_s: float) -> bytes:
     """Return by what a server is known again, whatever connection it is reached by."""
     client = servers.client(url, answer_s)
     try:
+        servers.keeps(url)
         client.set(f"{namespace}token", keys.new_id(), nx=True)
         found: Any = client.get(f"{namespace}token")
         return bytes(found)
@@ -96,7 +101,7 @@ class _Greeting:
         connection.on_connect()
         for command in (
             ("GET", self.key),
-            *(("SCRIPT", "LOAD", text) for text in (scripts.ADD, scripts.SET_IF)),
+            *(("SCRIPT", "LOAD", text) for text in (scripts.DO, scripts.SET_IF)),
         ):
             connection.send_command(*command)
             found = connection.read_response()
@@ -115,12 +120,16 @@ class _Client:
     """Of the last operation that was numbered."""
 
 
+_CLIENTS = threading.local()
+"""Who this thread is for each server; shared by all that were unpickled for the same one."""
+
+
 class KeyValue:
     """Small values by key. Made by :func:`connect`; it may be used by many threads, and travels to tasks.
 
     Every change is made once, however often it has to be sent. When a server does not answer in time, and not
     at the third try either, that is a ``ShardLost``, and for a change it is not known then whether it was made; a server
-    that answers but has been emptied since :func:`connect` is a ``ShardLost`` too, when a connection to it is made.
+    that answers but has been emptied since :func:`connect` is a ``ShardLost`` too.
     """
 
     def __init__(
@@ -133,7 +142,6 @@ class KeyValue:
     ) -> None:
         self.urls, self.namespace = tuple(urls), namespace
         self._tokens, self._answer_s, self._owned = tuple(tokens), answer_s, owned
-        self._clients = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return KeyValue, (self.urls, self.namespace, self._tokens, self._answer_s)
@@ -222,7 +230,7 @@ class KeyValue:
         Those on one server are carried out in their order, with others' in between.
 
         Raises:
-            ShardLost: if a server is gone. Operations on other servers were carried out.
+            ShardLost: if a server is gone. What was for others of the same thousand was carried out.
             ShardFull: if one has no memory left for a value.
             BadValue: if a value is not what an operation needs; the others were carried out.
 
@@ -245,7 +253,7 @@ class KeyValue:
                     commands.setdefault(server, []).append(batch[i].spelled(name, who, number, first))
                     number += batch[i].once
                 places[server] = some
-            changes = any(batch[i].command != "GET" for some in places.values() for i in some)
+            changes = any(batch[i].once for some in places.values() for i in some)
             for server, answers in self.ask(commands, changes=changes).items():
                 for i, answer in zip(places[server], answers, strict=True):
                     results[i] = self._result(self.urls[server], batch[i], answer)
@@ -280,10 +288,11 @@ class KeyValue:
 
     def numbers(self, server: int, count: int) -> tuple[str, int]:
         """Return who this thread is for a server, and the first of so many numbers for changes that are made once."""
-        held: dict[int, _Client] = self._clients.__dict__.setdefault("clients", {})
-        who = held.get(server)
+        place = self.urls[server], self.namespace, self._tokens[server]
+        held: dict[tuple[str, str, bytes], _Client] = _CLIENTS.__dict__.setdefault("held", {})
+        who = held.get(place)
         if who is None or who.process != os.getpid():  # a process that was forked is somebody else
-            who = held[server] = _Client(f"{self.namespace}once/{keys.new_id()}", os.getpid())
+            who = held[place] = _Client(f"{self.namespace}once/{keys.new_id()}", os.getpid())
         first = who.number + 1
         who.number += count
         return who.record, first
@@ -301,7 +310,12 @@ class KeyValue:
         url = self.urls[server]
         greeting = _Greeting(f"{self.namespace}token", self._tokens[server])
         try:
-            return servers.converse(servers.client(url, self._answer_s, greeting), commands)
+            first, *answers = servers.converse(
+                servers.client(url, self._answer_s, greeting), chain([("GET", greeting.key)], commands)
+            )
+            if first != greeting.token:  # emptied since the connection was made
+                raise servers.Stranger
+            return answers
         except servers.Stranger:
             told = "it does not hold any more what it held: it was emptied, or begun again without its data"
             raise ShardLost(url, told) from None
@@ -317,15 +331,20 @@ class KeyValue:
         told = str(answer)
         if servers.is_full(answer):
             return ShardFull(url, one.key)
-        if isinstance(answer, servers.refusals()):
+        if servers.is_refusal(answer):
             return BadValue(one.key, f"cannot be used so: {told}")
-        return ShardLost(url, told)
+        return ShardLost(
+            url, f"it refused a command: {told}", "It is not known whether others were carried out."
+        )
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Return the threads that ask several servers at once."""
     return ThreadPoolExecutor(16, thread_name_prefix="wrens-kv")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _checked(key: str) -> str:

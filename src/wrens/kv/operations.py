@@ -1,12 +1,13 @@
 """What can be asked of a server, as commands, and what its answers mean. Pure.
 
-Decides how an operation is spelled and which ones are numbered because they must not be carried out twice.
+Decides how an operation is spelled. All that change something are numbered, so that they are carried out once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from wrens.errors import BadOption
@@ -60,7 +61,8 @@ def put(key: str, value: Value, expires_s: float | None = None) -> Operation:
         BadOption: if it is not bytes, or the time is not positive.
     """
     milliseconds = _milliseconds(expires_s)
-    return Operation(key, "SET", (_bytes(value), *(("PX", milliseconds) if milliseconds else ())), _nothing)
+    limit = ("PX", milliseconds) if milliseconds else ()
+    return Operation(key, scripts.DO, ("SET", _bytes(value), *limit), _nothing, once=True)
 
 
 def add(key: str, amount: float) -> Operation:
@@ -69,13 +71,14 @@ def add(key: str, amount: float) -> Operation:
     Raises:
         BadOption: if it is no number.
     """
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or amount - amount != 0:
+    given: Any = amount  # NumPy's numbers are some, too
+    if isinstance(given, bool) or not isinstance(given, Real) or given - given != 0:
         raise BadOption(f"amount={amount!r}", "is no number that can be added", "Add an int or a float.")
-    if isinstance(amount, int):
-        if not -(2**63) <= amount < 2**63:
+    if isinstance(given, Integral):
+        if not -(2**63) <= int(given) < 2**63:
             raise BadOption(f"amount={amount!r}", "has more than 64 bits")
-        return Operation(key, scripts.ADD, ("INCRBY", amount), _number, once=True)
-    return Operation(key, scripts.ADD, ("INCRBYFLOAT", repr(amount)), _number, once=True)
+        return Operation(key, scripts.DO, ("INCRBY", int(given)), _number, once=True)
+    return Operation(key, scripts.DO, ("INCRBYFLOAT", repr(float(given))), _number, once=True)
 
 
 def compare_and_set(
@@ -99,12 +102,14 @@ def compare_and_set(
 
 def expire(key: str, seconds: float) -> Operation:
     """Let a value be forgotten after some time, and tell whether there is one."""
-    return Operation(key, "PEXPIRE", (_milliseconds(seconds),), bool)
+    return Operation(
+        key, scripts.DO, ("PEXPIRE", _milliseconds(seconds)), lambda answer: answer == b"1", once=True
+    )
 
 
 def delete(key: str) -> Operation:
     """Delete a value, if there is one."""
-    return Operation(key, "UNLINK", (), _nothing)
+    return Operation(key, scripts.DO, ("UNLINK",), _nothing, once=True)
 
 
 def _nothing(_answer: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 
@@ -19,15 +19,3 @@ def placed(name: str, urls: Sequence[str]) -> int:
     key = name.encode()
     scores = [blake2b(url.encode() + b"\0" + key, digest_size=8).digest() for url in urls]
     return max(range(len(urls)), key=scores.__getitem__)
-
-
-def by_server(names: Iterable[str], urls: Sequence[str]) -> dict[int, list[str]]:
-    """Return names by the server that they belong to, each server's in their order.
-
-    >>> by_server(["a", "b"], ["redis://only"])
-    {0: ['a', 'b']}
-    """
-    found: dict[int, list[str]] = {}
-    for name in names:
-        found.setdefault(placed(name, urls), []).append(name)
-    return found

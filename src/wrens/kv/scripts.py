@@ -24,26 +24,28 @@ local known = redis.call('HMGET', KEYS[2], ARGV[1], 'low')
 if known[1] then return known[1] end
 local low = tonumber(known[2] or '0')
 if tonumber(ARGV[1]) < low then return redis.error_reply('LATE this change was given up') end
+-- Of a script only the first write is refused when memory is full, so it is one that takes memory.
+redis.call('HSET', KEYS[2], 'low', ARGV[2])
 if tonumber(ARGV[2]) > low then
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], 'low', ARGV[2])
 end
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local answer
 %s
 redis.call('HSET', KEYS[2], ARGV[1], answer)
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return answer
 """
 
-ADD = _ONCE % (
+DO = _ONCE % (
     """
-local found = redis.pcall(ARGV[4], KEYS[1], ARGV[5])
+local found = redis.pcall(ARGV[4], KEYS[1], unpack(ARGV, 5))
 if type(found) == 'table' and found.err then return found end
-answer = tostring(found)
-if ARGV[4] == 'INCRBY' then answer = redis.call('GET', KEYS[1]) end
+answer = type(found) == 'table' and 'OK' or tostring(found)
+if ARGV[4] == 'INCRBY' then answer = redis.call('GET', KEYS[1]) end  -- a Lua number has 53 bits
 """
 )
-"""4 INCRBY or INCRBYFLOAT · 5 how much. Answers the new number."""
+"""4 a command, such as INCRBY · 5… what follows the key. Answers what the command does."""
 
 SET_IF = _ONCE % (
     """
@@ -64,7 +66,7 @@ end
 def digest(script: str) -> str:
     """Return the name that a server gives to a script.
 
-    >>> len(digest(ADD))
+    >>> len(digest(DO))
     40
     """
     return sha1(script.encode(), usedforsecurity=False).hexdigest()

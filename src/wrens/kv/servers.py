@@ -30,7 +30,7 @@ CONNECT_S = 5.0
 """How long a server may take to accept a connection."""
 ANSWER_S = 30.0
 """How long it may take to answer."""
-SENT = 32 * 2**10
+SENT = 8 * 2**10
 """Bytes that are sent together at least, while there are more."""
 TRIES = 2
 """How many times a command is sent again."""
@@ -74,18 +74,19 @@ def check(urls: Sequence[str], what: str) -> tuple[str, ...]:
     ('redis://127.0.0.1:6379',)
     """
     found = tuple(urls)
+    for url in found:  # before any address is shown
+        if "@" in url or "password" in url.lower():
+            raise BadOption(
+                f"{what}('…{url.rpartition('@')[2].partition('?')[0]}')",
+                "has a password in it, which would be stored with the job",
+                f"Set {PASSWORD} (and {USERNAME}) for the client and for workers instead.",
+            )
     if not found or len(set(found)) != len(found):
         raise BadOption(f"{what}({urls!r})", "names no server, or one twice", "Name each server once.")
     for url in found:
         parts = urlsplit(url)
         if not is_server(url) or not (parts.hostname or (parts.scheme == "unix" and parts.path)):
             raise BadOption(f"{what}({url!r})", "is no address", "Write redis://host:port, or rediss://.")
-        if "@" in parts.netloc:
-            raise BadOption(
-                f"{what}('…@{url.rpartition('@')[2]}')",
-                "has a password in it, which would be stored with the job",
-                f"Set {PASSWORD} (and {USERNAME}) for the client and for workers instead.",
-            )
     return found
 
 
@@ -147,11 +148,14 @@ def converse(server: Client, commands: Iterable[Command]) -> list[Any]:
 
     def try_it() -> list[Any]:
         waiting: list[bytes] = []
+        held = 0
         for command in chain(made[:], new()):
-            waiting += connection.pack_command(*command)
-            if sum(map(len, waiting)) >= SENT:
+            packed = b"".join(connection.pack_command(*command))
+            waiting.append(packed)
+            held += len(packed)
+            if held >= SENT:
                 connection.send_packed_command([b"".join(waiting)])
-                waiting = []
+                waiting, held = [], 0
         connection.send_packed_command([b"".join(waiting)])
         answers: list[Any] = []
         for _ in made:
@@ -188,7 +192,24 @@ def look(url: str) -> Memory:
             f"Look at the address; user and password are taken from {USERNAME} and {PASSWORD}.",
         ) from error
     limit = int(told.get("maxmemory") or 0) or int(told.get("total_system_memory") or 0)
-    return Memory(int(told["used_memory"]), limit or None, str(told.get("maxmemory_policy", "noeviction")))
+    used = int(told["used_memory"]) + int(told.get("used_memory_vm_functions") or 0)
+    return Memory(used, limit or None, str(told.get("maxmemory_policy", "noeviction")))
+
+
+def keeps(url: str) -> Memory:
+    """Return a server's memory, if it keeps what it has when that is full.
+
+    Raises:
+        BadShard: if it does not, or does not answer.
+    """
+    found = look(url)
+    if found.policy != "noeviction":
+        raise BadShard(
+            url,
+            f"its maxmemory-policy is {found.policy}, so it drops what was written when it is full",
+            "Set maxmemory-policy to noeviction.",
+        )
+    return found
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -205,8 +226,10 @@ def is_full(answer: Exception) -> bool:
     return isinstance(answer, OutOfMemoryError)
 
 
-def refusals() -> tuple[type[Exception], ...]:
-    """Return what a client raises, or returns among answers, when a server has refused a command."""
-    from redis.exceptions import ResponseError
-
-    return (ResponseError,)
+def is_refusal(answer: Exception) -> bool:
+    """Tell whether a server has refused a command because of the value that is there."""
+    told = str(answer)
+    return any(
+        word in told
+        for word in ("WRONGTYPE", "wrong kind of value", "not an integer", "not a valid float", "overflow")
+    )

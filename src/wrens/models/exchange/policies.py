@@ -135,7 +135,7 @@ class Crossing:
 
     def _begin_chosen(self, policy: Chosen, redis: Redis, n: int, m: int, nbytes: int) -> None:
         needed = choosing.memory(n, m, nbytes)
-        frees = [look(url).free for url in redis.urls]
+        frees = [servers.keeps(url).free for url in redis.urls]
         room = min((len(frees) * free for free in frees if free is not None), default=needed)
         found = _ways(n, m, nbytes, self._executor.workers, policy.figures)
         by_redis = choosing.taken(
@@ -225,22 +225,6 @@ def crossing(
         step.end()
 
 
-def look(url: str) -> servers.Memory:
-    """Return a server's memory.
-
-    Raises:
-        BadShard: if it does not answer, or throws away what it has when it is full.
-    """
-    found = servers.look(url)
-    if found.policy != "noeviction":
-        raise BadShard(
-            url,
-            f"its maxmemory-policy is {found.policy}, so it drops what was written when it is full",
-            "Set maxmemory-policy to noeviction; what does not fit then goes to the store.",
-        )
-    return found
-
-
 def fit(policy: Redis, needed: int, *, known: bool) -> str:
     """Look whether servers have the memory that is needed, and return a sentence about it.
 
@@ -248,7 +232,7 @@ def fit(policy: Redis, needed: int, *, known: bool) -> str:
         BadShard: if a server cannot be used, or if it will not fit and must.
     """
     each = needed / len(policy.urls)
-    found = [(url, look(url)) for url in policy.urls]
+    found = [(url, servers.keeps(url)) for url in policy.urls]
     short = [(url, one.free) for url, one in found if one.free is not None and one.free < each]
     frees = [one.free for _, one in found if one.free is not None]
     room = (

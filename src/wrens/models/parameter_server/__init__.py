@@ -1,6 +1,6 @@
 """A parameter server: named arrays on the key-value tier that many workers read and add to while they learn.
 
-    create, restore              a ParameterServer, new or from a checkpoint
+    create, restore, drop        a ParameterServer, new or from a checkpoint; its end
     Dense, Sparse                what an array is
     Asynchronous, Bounded, Synchronous      what workers wait for
     Worker                       what a program of a worker is given
@@ -12,7 +12,7 @@ they are gone with their server, which ends in an error, and checkpoints are in 
 
 from wrens.models.parameter_server.arrays import Dense, Sparse
 from wrens.models.parameter_server.policies import Asynchronous, Bounded, Synchronous
-from wrens.models.parameter_server.server import ParameterServer, create, restore
+from wrens.models.parameter_server.server import ParameterServer, create, drop, restore
 from wrens.models.parameter_server.statistics import Statistics
 from wrens.models.parameter_server.worker import Worker
 
@@ -26,5 +26,6 @@ __all__ = [
     "Synchronous",
     "Worker",
     "create",
+    "drop",
     "restore",
 ]

@@ -122,7 +122,7 @@ def array_of(name: str, given: Any) -> Array:
             f"is given as {values.dtype} of {values.ndim} dimensions",
             "Pass Dense, Sparse, or an array of float32 or float64.",
         )
-    _finite(name, values)
+    check_finite(name, values)
     return Dense(values.shape, values.dtype.name)
 
 
@@ -191,8 +191,14 @@ class Selection:
         Raises:
             BadUpdate: if they have another shape, or are not all finite.
         """
-        given = np.asarray(values, dtype=dtype or self.array.dtype)
-        _finite(self.name, given)
+        try:
+            given = np.asarray(values)
+        except ValueError as error:
+            raise BadUpdate(self.name, f"was sent what is no array: {error}") from error
+        if given.dtype.kind not in "fiub":
+            raise BadUpdate(self.name, f"was sent values of {given.dtype}", "Send real numbers.")
+        given = given.astype(dtype or self.array.dtype, copy=False)
+        check_finite(self.name, given)
         if not given.ndim:
             given = np.broadcast_to(given, self.shape)
         if given.shape != self.shape:
@@ -252,13 +258,18 @@ def _bytes(values: npt.NDArray[Any], dtype: str) -> bytes:
     return np.ascontiguousarray(values, dtype).tobytes()
 
 
-def _finite(name: str, values: npt.NDArray[Any]) -> None:
+def check_finite(name: str, values: npt.NDArray[Any], what: str = "was sent") -> None:
+    """Refuse values that are not numbers.
+
+    Raises:
+        BadUpdate: with how many there are.
+    """
     if not np.isfinite(values).all():
         bad = values[~np.isfinite(values)].reshape(-1)
         raise BadUpdate(
             name,
-            f"was sent {len(bad):,} of {values.size:,} values that are {bad[0]}",
-            "What is added to a number that is not finite is lost for all. Nothing was added.",
+            f"{what} {len(bad):,} of {values.size:,} values that are {bad[0]}",
+            "What is added to a number that is not finite is lost for all. Nothing was done.",
         )
 
 
@@ -269,6 +280,10 @@ def check_sizes(arrays: Mapping[str, Array], servers: int) -> None:
         BadOption: if one is.
     """
     for name, array in arrays.items():
+        if array.rows > ROWS * servers:
+            raise BadOption(
+                f"the array {name!r}", f"has more than {ROWS:,} rows on each of {servers} servers"
+            )
         if size_of(array, 0, servers) > LARGEST:
             needed = -(-array.rows * array.width // LARGEST)
             raise BadOption(

@@ -7,11 +7,11 @@ Decides what a checkpoint holds and which ones are kept. Numbers are written as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wrens.errors import AlreadyExists, BadOption
-from wrens.models.parameter_server.arrays import Array, Sparse
+from wrens.models.parameter_server.arrays import Array, Sparse, check_finite
 from wrens.models.parameter_server.policies import Consistency, Synchronous
 from wrens.models.parameter_server.shards import Shards
 from wrens.models.parameter_server.standing import Standing
@@ -48,17 +48,19 @@ def write(shards: Shards, consistency: Consistency, store: Store) -> str:
     """Write a checkpoint, and return its key.
 
     Raises:
+        BadUpdate: if a number is not finite any more, so that nobody would want to go on from there.
         StoreError: if the store does not take it.
     """
     standing = shards.standing()
     if isinstance(consistency, Synchronous) and standing.workers:
-        # What single workers have told of the next clock is not in the arrays yet.
-        at = standing.settled
-        standing = Standing(standing.run, at, standing.workers, (at,) * standing.workers, standing.finished)
+        # What single workers have told of the next clock is not in the arrays, and they will tell it again.
+        at = shards.settled(standing).settled
+        standing = replace(standing, settled=at, ready=at, clocks=(at,) * standing.workers)
     values: dict[str, tuple[Any, Any]] = {}
     for name, array in shards.arrays.items():
         rows = shards.rows(name) if isinstance(array, Sparse) else None
         values[name] = rows, shards.pull([(name, rows)], dtype="float64")[0]
+        check_finite(name, values[name][1], "holds")
     packed = pack([Checkpoint(shards.arrays, values, standing, consistency)], what=lambda _: "a checkpoint")
     there = list(store.list(keys.parameters(shards.name)))
     number = int(there[-1].rpartition("/")[2]) + 1 if there else 0

@@ -154,19 +154,24 @@ local function note(model, seen, numbers)
   model.version = model.version + 1
 end
 
--- Carries out the clocks of which all have told their part, each worker's in the order of their numbers, so that sums do not depend
--- on who was first.
-local function settle(model)
-  while true do
-    local clock, some = model.settled, false
-    for w = 1, model.workers do
-      if not model.finished[w] then
-        some = true
-        if model.clocks[w] <= clock then return end
-      end
-    end
+-- Up to which clock all workers have told their part here.
+local function ready(model)
+  local found
+  for w = 1, model.workers do
+    if not model.finished[w] then found = math.min(found or model.clocks[w], model.clocks[w]) end
+  end
+  if found then return math.max(found, model.settled) end
+  found = model.settled
+  for w = 1, model.workers do found = math.max(found, model.clocks[w]) end
+  return found
+end
+
+-- Carries out the clocks up to one of which all have told their part on all servers, each worker's in the order of their numbers, so
+-- that sums do not depend on who was first.
+local function settle(model, to)
+  while model.settled < to do
+    local clock = model.settled
     local waiting = model.waiting[clock]
-    if not waiting and not some then return end
     for w = 1, model.workers do
       if waiting and waiting[w] then
         note(model, waiting[w].seen, add_all(model, waiting[w].args, waiting[w].from))
@@ -177,9 +182,9 @@ local function settle(model)
   end
 end
 
--- version, run, settled, workers, who has failed, then clock and whether it is finished for each worker.
+-- version, run, settled, ready, workers, who has failed, then clock and whether it is finished for each worker.
 local function state(model)
-  local found = {model.version, model.run, model.settled, model.workers, model.failed}
+  local found = {model.version, model.run, model.settled, ready(model), model.workers, model.failed}
   for w = 1, model.workers do
     found[#found + 1] = model.clocks[w]
     found[#found + 1] = model.finished[w] and 1 or 0
@@ -189,6 +194,7 @@ end
 
 local function begin(model, run, workers)
   model.run, model.workers, model.failed, model.settled = run, workers, -1, 0
+  model.waits = {}
   model.clocks, model.finished, model.waiting = {}, {}, {}
   for w = 1, workers do model.clocks[w] = 0 end
 end
@@ -271,15 +277,15 @@ function operations.rows(model, args)
   return table.concat(out)
 end
 
--- 4 run; 5 workers; then, of a run that goes on, each one's clock.
+-- 4 run; 5 workers; 6 who begins it, or goes on with it; then, of one that goes on from a checkpoint, what is settled and clocks.
 function operations.begin(model, args)
   local run = tonumber(args[4])
   if run > model.run then
     begin(model, run, tonumber(args[5]))
-    model.settled = tonumber(args[6] or '0')
-    for w = 1, model.workers do model.clocks[w] = tonumber(args[6 + w] or args[6] or '0') end
+    model.settled = tonumber(args[7] or '0')
+    for w = 1, model.workers do model.clocks[w] = tonumber(args[7 + w] or '0') end
   end
-  model.failed = -1
+  model.failed, model.owner = -1, args[6]
   return state(model)
 end
 
@@ -287,33 +293,52 @@ function operations.state(model)
   return state(model)
 end
 
--- 4 run; 5 worker, from 0; 6 its clock; 7 whether all are to tell theirs first; 8 the version that it has seen; 9 and on: updates.
--- A clock is carried out once.
+-- 4 run; 5 up to which clock all workers have told their part on all servers.
+function operations.settle(model, args)
+  if tonumber(args[4]) == model.run then settle(model, math.min(tonumber(args[5]), ready(model))) end
+  return state(model)
+end
+
+-- 4 whose run; 5 worker, from 0. One that had finished goes on where the others are.
+function operations.enter(model, args)
+  local w = tonumber(args[5]) + 1
+  if args[4] ~= model.owner or not model.clocks[w] then return refused('OVER of another run') end
+  if model.finished[w] then model.clocks[w] = math.max(model.clocks[w], model.settled) end
+  model.finished[w] = nil
+  if model.failed == w - 1 then model.failed = -1 end
+  return state(model)
+end
+
+-- 4 whose run; 5 worker, from 0; 6 its clock; 7 whether all are to tell theirs first, 2 if no other server has to; 8 the version that it has seen; 9 and on:
+-- updates. A clock is carried out once; of a worker that is begun again, what it tells last.
 function operations.tick(model, args)
   local w, clock = tonumber(args[5]) + 1, tonumber(args[6])
-  if tonumber(args[4]) ~= model.run then return refused('OVER of an earlier run') end
+  if args[4] ~= model.owner then return refused('OVER of another run') end
+  if args[7] ~= '0' and clock >= model.settled and model.clocks[w] > clock and model.waiting[clock] then
+    model.waiting[clock][w] = {args = args, from = 9, seen = tonumber(args[8])}
+  end
   if model.clocks[w] <= clock then
-    if args[7] == '1' then
+    if args[7] ~= '0' then
       model.waiting[clock] = model.waiting[clock] or {}
       model.waiting[clock][w] = {args = args, from = 9, seen = tonumber(args[8])}
     elseif #args > 8 then
       note(model, tonumber(args[8]), add_all(model, args, 9))
     end
     model.clocks[w] = clock + 1
-    settle(model)
+    if args[7] == '2' then settle(model, ready(model)) end
   end
   return state(model)
 end
 
--- 4 run; 5 worker; 6 'done', or 'failed'; 7 for how many milliseconds it has waited.
+-- 4 whose run; 5 worker; 6 'done', or 'failed'; 7 for how many milliseconds it has waited.
 function operations.leave(model, args)
-  if tonumber(args[4]) == model.run then
+  if args[4] == model.owner then
     local w = tonumber(args[5]) + 1
-    model.stats.waited = model.stats.waited + tonumber(args[7])
+    model.stats.waited = model.stats.waited + tonumber(args[7]) - (model.waits[w] or 0)
+    model.waits[w] = tonumber(args[7])
     if args[6] == 'done' then
       model.finished[w] = true
-      settle(model)
-    else
+    elseif model.failed < 0 then
       model.failed = w - 1
     end
   end
@@ -329,11 +354,22 @@ function operations.statistics(model)
   return found
 end
 
-redis.register_function('@LIBRARY@', function(_, args)
+-- Deletes a model, whoever has made it.
+function operations.forget(_, args)
+  models[args[2]] = nil
+  return 1
+end
+
+local ANY = {create = true, look = true, forget = true}
+
+local function call(_, args)
   local operation, model = args[1], models[args[2]]
-  if operation ~= 'create' and operation ~= 'look' and not (model and model.token == args[3]) then
+  if not ANY[operation] and not (model and model.token == args[3]) then
     if operation == 'drop' then return 0 end
     return refused('GONE the model is not here')
   end
   return operations[operation](model, args)
-end)
+end
+
+-- No key is written, so a server without memory for keys need not refuse.
+redis.register_function{function_name = '@LIBRARY@', callback = call, flags = {'allow-oom'}}

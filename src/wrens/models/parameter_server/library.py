@@ -31,18 +31,22 @@ def put(tier: KeyValue) -> None:
 
     Raises:
         BadShard: if a server has no functions.
+        ShardFull: if it has no memory for them.
         ShardLost: if it does not answer.
     """
-    command = ("FUNCTION", "LOAD", text()[1])
-    for server, (answer,) in tier.ask(
-        {server: [command] for server in range(len(tier.urls))}, changes=True
-    ).items():
-        if isinstance(answer, Exception) and "already exists" not in str(answer):
-            raise BadShard(
-                tier.urls[server],
-                f"it takes no functions: {answer}",
-                "A parameter server needs Redis 7 or newer, or Valkey.",
-            )
+    name, source = text()
+    commands = [("FUNCTION", "LOAD", source), ("FUNCTION", "LIST", "LIBRARYNAME", name)]
+    asked = dict.fromkeys(range(len(tier.urls)), commands)
+    for server, (answer, there) in tier.ask(asked, changes=True).items():
+        if there and not isinstance(there, Exception):
+            continue
+        if servers.is_full(answer):
+            raise ShardFull(tier.urls[server], "functions")
+        raise BadShard(
+            tier.urls[server],
+            f"it takes no functions: {answer}",
+            "A parameter server needs Redis 7 or newer, or Valkey.",
+        )
 
 
 def call(

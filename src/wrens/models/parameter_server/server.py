@@ -14,7 +14,7 @@ from wrens.core.executor import Executor
 from wrens.core.policy import Packing, whole
 from wrens.errors import BadOption, BadUpdate, ShardLost
 from wrens.kv import KeyValue
-from wrens.models.parameter_server import arrays, checkpoints
+from wrens.models.parameter_server import arrays, checkpoints, library
 from wrens.models.parameter_server.arrays import Array, Floats, Index, Sparse
 from wrens.models.parameter_server.policies import Asynchronous, Consistency
 from wrens.models.parameter_server.shards import Shards
@@ -89,6 +89,17 @@ def restore(tier: KeyValue, name: str, store: Store | str) -> ParameterServer:
     shards = Shards(tier, name, found.arrays)
     shards.make(found.updates(), found.standing)
     return ParameterServer(shards, found.consistency)
+
+
+def drop(tier: KeyValue, name: str) -> None:
+    """Delete all that servers hold of arrays of this name, whoever has made them, such as what is left when one server was lost.
+
+    Raises:
+        ShardLost: if a server does not answer. The others have deleted theirs.
+    """
+    library.put(tier)
+    calls = {server: [("forget", f"{tier.namespace}{name}", b"")] for server in range(len(tier.urls))}
+    library.call(tier, calls)
 
 
 class ParameterServer:
@@ -180,16 +191,18 @@ class ParameterServer:
         program: Callable[..., T],
         inputs: Sequence[Any],
         *,
+        resume: bool = False,
         every: int | None = None,
     ) -> list[T]:
         """Run a program in as many workers as there are inputs, at the same time, and return what each has returned.
 
-        A run that has failed goes on when it is called again: each worker at the clock where it was.
+        A run takes the arrays over: workers of one that is still under way are refused from then on.
 
         Args:
             executor: Runs them.
             program: Called as ``program(worker, input)`` with a :class:`Worker`.
             inputs: One for each worker.
+            resume: Go on with the run that was not finished, each worker at the clock where it was; begin one, if there is none.
             every: Write a checkpoint into the executor's store at each so many clocks of worker 0; by default never.
 
         Raises:
@@ -206,10 +219,17 @@ class ParameterServer:
             )
         if every is not None:
             whole("every", every)
-        run = self.standing().next_run(len(inputs))
-        self._shards.ask("begin", run, len(inputs))
+        standing, owner = self.standing(), keys.new_id()
+        going_on = resume and not standing.over
+        if going_on and len(inputs) != standing.workers:
+            raise BadOption(
+                f"{len(inputs)} inputs",
+                f"do not go with the run that was not finished, which has {standing.workers} workers",
+                "Pass as many as it was begun with.",
+            )
+        self._shards.ask("begin", standing.run + (not going_on), len(inputs), owner)
         store = executor.store.url
-        work = Program(self._shards, self.consistency, program, run, len(inputs), store, every or 0)
+        work = Program(self._shards, self.consistency, program, owner, len(inputs), store, every or 0)
         view = executor.options(packing=Packing(size=1))
         return view.map_async(work, range(len(inputs)), inputs).results()
 

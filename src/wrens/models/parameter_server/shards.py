@@ -48,6 +48,11 @@ class Shards:
         return Shards, (self.tier, self.name, self.arrays, self.tokens)
 
     @property
+    def _name(self) -> str:
+        """By what servers know the arrays."""
+        return f"{self.tier.namespace}{self.name}"
+
+    @property
     def count(self) -> int:
         """How many servers there are."""
         return len(self.tier.urls)
@@ -127,6 +132,10 @@ class Shards:
         """Return where workers stand."""
         return Standing.of(self.ask("state", changes=False))
 
+    def settled(self, standing: Standing) -> Standing:
+        """Let servers add, of a synchronous run, what all workers have told to all of them; return where they stand then."""
+        return Standing.of(self.ask("settle", standing.run, standing.ready))
+
     def ask(self, operation: str, *args: Any, changes: bool = True) -> dict[int, list[Any]]:
         """Call a function with the same arguments on all servers, and return what each has answered."""
         return self.ask_each(operation, dict.fromkeys(range(self.count), args), changes=changes)
@@ -155,25 +164,25 @@ class Shards:
             )
         if not any(there.values()):
             self._check_memory()
-        token, spec = keys.new_id().encode(), arrays.spelled(self.arrays).encode()
+        token = keys.new_id().encode()
+        specs = [
+            f"{arrays.spelled(self.arrays)}; part {s + 1} of {self.count}".encode() for s in range(self.count)
+        ]
+        for found, spec in zip(there.values(), specs, strict=True):
+            self._check_same(found, spec)
         updates = self.updates(first, dtype="float64")
         tokens: list[bytes] = []
-        for server in range(self.count):
+        for server, spec in enumerate(specs):
             # One after the other: of several clients at the same moment, the one that is first at the first server makes them all.
             if tokens and tokens[0] != token:
                 self._await(server)
             sizes = [
                 x for key, a in self.arrays.items() for x in (key, arrays.size_of(a, server, self.count))
             ]
-            args = ("create", self.name, token, spec, len(self.arrays), *sizes, *updates.get(server, ()))
-            found, held = library.call(self.tier, {server: [args]})[server][0]
-            if held != spec:
-                raise BadOption(
-                    f"name={self.name!r}",
-                    f"is taken by other arrays: there are {held.decode()}, and here {spec.decode()}",
-                    "Create the same in each worker, or choose another name. Nothing was changed.",
-                )
-            tokens.append(found)
+            args = ("create", self._name, token, spec, len(self.arrays), *sizes, *updates.get(server, ()))
+            found = library.call(self.tier, {server: [args]})[server][0]
+            self._check_same(found, spec)
+            tokens.append(found[0])
         self.tokens = tuple(tokens)
         if len(set(tokens)) > 1:
             raise ShardLost(
@@ -181,7 +190,16 @@ class Shards:
             )
         if standing is not None:
             workers = () if standing.over else (standing.settled, *standing.clocks)
-            self.ask("begin", standing.run, 0 if standing.over else standing.workers, *workers)
+            self.ask("begin", standing.run, 0 if standing.over else standing.workers, "", *workers)
+
+    def _check_same(self, found: Sequence[bytes], spec: bytes) -> None:
+        """Refuse to join arrays that are others."""
+        if found and found[1] != spec:
+            raise BadOption(
+                f"name={self.name!r}",
+                f"is taken by other arrays: there are {found[1].decode()}, and here {spec.decode()}",
+                "Create the same on the same servers in the same order, or choose another name. What is there was left as it is.",
+            )
 
     def _await(self, server: int) -> None:
         """Wait until the client that makes the arrays has made this server's part."""
@@ -197,7 +215,7 @@ class Shards:
             clock.sleep(0.01)
 
     def _look(self) -> dict[int, Any]:
-        calls = {server: [("look", self.name, b"")] for server in range(self.count)}
+        calls = {server: [("look", self._name, b"")] for server in range(self.count)}
         return {server: answer[0] for server, answer in library.call(self.tier, calls, changes=False).items()}
 
     def _check_memory(self) -> None:
@@ -215,7 +233,7 @@ class Shards:
         return found
 
     def _model(self, server: int) -> tuple[str, bytes]:
-        return self.name, self.tokens[server]
+        return self._name, self.tokens[server]
 
 
-DROP = "Delete the rest with drop(), and restore a checkpoint."
+DROP = "Delete the rest with parameter_server.drop(tier, name), and restore a checkpoint."

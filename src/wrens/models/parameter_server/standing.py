@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wrens.errors import BadOption
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -17,7 +15,8 @@ class Standing:
 
     Args:
         run: Which run this is, from 1; 0 before the first.
-        settled: Up to which clock all pushes of all workers are in.
+        settled: Up to which clock all pushes of all workers are in the arrays, with ``Synchronous``.
+        ready: Up to which clock all have told their part on all servers.
         workers: How many there are.
         clocks: Where each is.
         finished: Which have ended.
@@ -26,6 +25,7 @@ class Standing:
 
     run: int
     settled: int
+    ready: int
     workers: int
     clocks: tuple[int, ...]
     finished: tuple[bool, ...]
@@ -35,21 +35,22 @@ class Standing:
     def of(cls, answers: Mapping[int, Sequence[Sequence[int]]]) -> Standing:
         """Return where workers stand, from what each server has answered.
 
-        >>> Standing.of({0: [[9, 1, 3, 2, -1, 4, 0, 3, 0]], 1: [[5, 1, 2, 2, -1, 3, 0, 3, 0]]}).clocks
-        (3, 3)
+        >>> Standing.of({0: [[9, 1, 2, 3, 2, -1, 4, 0, 3, 0]], 1: [[5, 1, 2, 2, 2, -1, 3, 0, 2, 0]]}).clocks
+        (3, 2)
         """
         told = [answer[0][1:] for answer in answers.values()]
         run = max(one[0] for one in told)
         if any(one[0] < run for one in told):  # a run that has not begun everywhere
             told = [one for one in told if one[0] == run]
-        workers = told[0][2]
+        workers = told[0][3]
         return cls(
             run,
             min(one[1] for one in told),
+            min(one[2] for one in told),
             workers,
-            tuple(min(one[4 + 2 * w] for one in told) for w in range(workers)),
-            tuple(all(one[5 + 2 * w] for one in told) for w in range(workers)),
-            max(one[3] for one in told),
+            tuple(min(one[5 + 2 * w] for one in told) for w in range(workers)),
+            tuple(all(one[6 + 2 * w] for one in told) for w in range(workers)),
+            max(one[4] for one in told),
         )
 
     @property
@@ -57,26 +58,10 @@ class Standing:
         """Whether no run is under way."""
         return all(self.finished)
 
-    def next_run(self, workers: int) -> int:
-        """Return the number of the run that so many workers begin or go on with.
-
-        Raises:
-            BadOption: if a run of another number of workers is under way.
-        """
-        if self.over:
-            return self.run + 1
-        if workers != self.workers:
-            raise BadOption(
-                f"{workers} inputs",
-                f"do not go with the run that is under way, which has {self.workers} workers",
-                "Pass as many as it was begun with.",
-            )
-        return self.run
-
     def slowest(self) -> int:
         """Return the least clock of those that have not finished.
 
-        >>> Standing(1, 0, 2, (4, 7), (True, False)).slowest()
+        >>> Standing(1, 0, 4, 2, (4, 7), (True, False)).slowest()
         7
         """
         return min(

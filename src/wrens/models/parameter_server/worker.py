@@ -6,7 +6,7 @@ that is lost is begun again where it was, and what had arrived of its last clock
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,19 +40,17 @@ class Worker:
         self,
         shards: Shards,
         consistency: Consistency,
-        run: int,
+        owner: str,
         number: int,
         workers: int,
         time: Clock | None = None,
     ) -> None:
         self.number, self.workers = number, workers
         self.waited_s = 0.0
-        self._shards, self._consistency, self._run = shards, consistency, run
+        self._shards, self._consistency, self._owner = shards, consistency, owner
         self._time = time or SystemClock()
         self._pushed: dict[int, list[Any]] = {}
-        self._standing = shards.standing()
-        if self._standing.failed == number:  # it is begun again
-            self._standing = Standing.of(shards.ask("begin", run, workers))
+        self._standing = self._seen(shards.ask("enter", owner, number))
         self.clock = self._standing.clocks[number]
 
     def __repr__(self) -> str:
@@ -92,10 +90,11 @@ class Worker:
 
     def tick(self) -> None:
         """End a clock: send what was pushed in it, once."""
-        shards, together = self._shards, int(isinstance(self._consistency, Synchronous))
+        shards = self._shards
+        together = (1 + (shards.count == 1)) * isinstance(self._consistency, Synchronous)
         args = {
             server: (
-                self._run,
+                self._owner,
                 self.number,
                 self.clock,
                 together,
@@ -104,9 +103,16 @@ class Worker:
             )
             for server in range(shards.count)
         }
-        self._standing = Standing.of(shards.ask_each("tick", args))
+        self._standing = self._seen(shards.ask_each("tick", args))
         self._pushed = {}
         self.clock += 1
+
+    def _seen(self, answers: Mapping[int, Sequence[Sequence[int]]]) -> Standing:
+        """Return what servers have answered; where all have told their part to all of them, let these add it."""
+        found = Standing.of(answers)
+        if isinstance(self._consistency, Synchronous) and found.settled < found.ready:
+            found = self._shards.settled(found)
+        return found
 
     def _wait(self) -> None:
         consistency = self._consistency
@@ -116,7 +122,7 @@ class Worker:
         pause, last = LOOK_S
         while True:
             before = self._standing
-            self._standing = self._shards.standing()
+            self._standing = self._seen(self._shards.ask("state", changes=False))
             now = self._time.now()
             if self._may_go(consistency):
                 self.waited_s += now - began
@@ -139,9 +145,16 @@ class Worker:
         failed = standing.failed if standing.failed >= 0 else None
         return WorkersStalled(self.clock, others, seconds, failed)
 
+    def finish(self) -> None:
+        """Send what was pushed after the last tick, and tell servers that nobody has to wait for this worker any more."""
+        if self._pushed:
+            self.tick()
+        self.leave("done")
+
     def leave(self, word: str) -> None:
         """Tell servers that this worker is ``"done"``, or has ``"failed"``; called by :meth:`ParameterServer.run`."""
-        self._shards.ask("leave", self._run, self.number, word, round(self.waited_s * 1000))
+        told = self._shards.ask("leave", self._owner, self.number, word, round(self.waited_s * 1000))
+        self._standing = self._seen(told)
 
 
 class Checkpointing(Worker):
@@ -164,7 +177,7 @@ class Program:
         shards: The arrays.
         consistency: What workers wait for.
         program: The user's function.
-        run: Which run this is.
+        owner: Whose run this is.
         workers: How many there are.
         store: URL of the store for checkpoints, and
         every: at each so many clocks of worker 0; 0 for none.
@@ -173,7 +186,7 @@ class Program:
     shards: Shards
     consistency: Consistency
     program: Callable[..., Any]
-    run: int
+    owner: str
     workers: int
     store: str = ""
     every: int = 0
@@ -181,16 +194,14 @@ class Program:
     def __call__(self, number: int, given: Any) -> Any:
         """Run one worker."""
         kind = Checkpointing if self.every and not number else Worker
-        worker = kind(self.shards, self.consistency, self.run, number, self.workers)
+        worker = kind(self.shards, self.consistency, self.owner, number, self.workers)
         if isinstance(worker, Checkpointing):
             worker.store, worker.every = self.store, self.every
         try:
             result = self.program(worker, given)
-        except WorkersStalled:
-            raise
-        except Exception:
+            worker.finish()
+        except BaseException:
             with suppress(ShardLost):  # nobody can be told
                 worker.leave("failed")
             raise
-        worker.leave("done")
         return result
