@@ -15,6 +15,7 @@ show what it costs to have more workers than processors, not what four processor
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -24,6 +25,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # of each process, or they would wait for each other's threads
+
 import engines
 import numpy as np
 from harness import RESULTS, Bar, Bench, Entrant, Medians, Metric, Reading, main
@@ -31,8 +36,10 @@ from harness import RESULTS, Bar, Bench, Entrant, Medians, Metric, Reading, main
 BATCH, EPOCHS, RATE, SEED = 500, 10, 0.05, 1
 EVERY_S = 0.2
 """How often weights are looked at."""
-GRID_S = 0.25
-"""How far apart the moments are at which the readings of several rounds are compared."""
+MOMENTS = np.arange(0, 20, 0.25).tolist()
+"""Seconds after which the readings of several rounds are compared."""
+LEAST = 0.01
+"""Percent above the least loss; what is less is not told from nothing."""
 Seen = list[tuple[float, Any]]
 """Weights, and after how many seconds they were so."""
 
@@ -164,10 +171,10 @@ def _run(program: Any, batches: list[Any], words: int, how: str, workers: int) -
 def _reading(gaps: list[tuple[float, float]]) -> Reading:
     """Return when the loss was below both borders, and how far above the least it was at each moment of the grid."""
     at, gap = np.array(gaps).T
-    logs = np.log(np.maximum(gap, 1e-3))
+    logs = np.log(np.maximum(gap, LEAST))
     found = {f"to {border}": _below(at, logs, float(np.log(border))) for border in (5, 1)}
     found |= {"seconds": float(at[-1]), "gap": float(gap[-1])}
-    for moment in np.arange(0, 60, GRID_S):
+    for moment in MOMENTS:
         found[f"at {moment:g}"] = float(np.exp(np.interp(moment, at, logs)))
     return found
 
@@ -225,21 +232,13 @@ def draw() -> None:
     found = json.loads((RESULTS / "loss_against_time.json").read_text())
     curves = []
     for row in found["rows"]:
-        medians = row["medians"]
-        if medians:
-            at = [t for t in np.arange(0, 60, GRID_S).tolist() if t < medians["seconds"]]
-            values = [medians[f"at {t:g}"] for t in at]
-            ours = row["system"] in LABELS
-            curves.append(
-                figures.Curve(
-                    f"{row['system']} workers" if ours else row["system"],
-                    [*at, medians["seconds"]],
-                    [*values, medians["gap"]],
-                    dashed=not ours,
-                )
-            )
+        if medians := row["medians"]:
+            last = medians["seconds"], max(LEAST, medians["gap"])
+            points = [(t, medians[f"at {t:g}"]) for t in MOMENTS if t < medians["seconds"]]
+            seconds, values = zip(*points, last, strict=True)
+            curves.append(figures.Curve(row["system"], seconds, values, dashed=row["system"] not in LABELS))
     figure = figures.descents(
-        "loss of a logistic regression", "% above the least loss", curves, borders=(5, 1)
+        "logistic regression of documents", "% above the least loss", curves, borders=(5, 1)
     )
     for path in figures.save(figure, RESULTS / "loss_against_time"):
         print(f"written: bench/results/{path.name}")

@@ -76,7 +76,7 @@ def digits() -> tuple[Any, Any]:
 def test_real_digits_are_told_as_by_scikit_learn(hogwild: ModuleType, places: Any, mode: Any) -> None:
     rows, signs = digits()
     penalty = 10 / len(signs)
-    model = hogwild.regress(*places, rows, signs, penalty=penalty, batch=64, epochs=30, consistency=mode)
+    model = hogwild.regress(*places, rows, signs, penalty=penalty, batch=100, epochs=25, consistency=mode)
     best = least(hogwild, rows, signs, penalty)
     assert best < hogwild.objective(rows, signs, model.weights, penalty) < 1.01 * best
 
@@ -119,7 +119,7 @@ def test_hogwild_reads_files_of_svmlights_form(
 ) -> None:
     lines = [f"{kind} {n % 5 + 1}:0.5 {10 + kind}:1" for n in range(40) for kind in (0, 1)]
     (tmp_path / "rows").write_text("\n".join(lines))
-    words = "--batch", 10, "--epochs", 20, "--store", tmp_path / "store"
+    words = "--batch", 10, "--epochs", 20, "--workers", 1, "--backend", "inline", "--store", tmp_path
     started(hogwild, monkeypatch, tmp_path / "rows", *words)
     loss, pushes, _ = capsys.readouterr().out.splitlines()
     assert "80 of 80 rows right" in loss
@@ -222,6 +222,19 @@ def test_factorize_reads_tables(
     stars = 1 + 2 * (users % 3) * (items % 2)
     rows = [f"{u},{i},{s},964982703" for u, i, s in zip(users, items, stars, strict=True)]
     (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]))
-    words = "--rank", 2, "--penalty", 0.01, "--batch", 5, "--synchronous", "--store", tmp_path / "store"
+    words = (
+        "--rank",
+        2,
+        "--penalty",
+        0.01,
+        "--batch",
+        5,
+        "--workers",
+        1,
+        "--backend",
+        "inline",
+        "--store",
+        tmp_path,
+    )
     started(factorize, monkeypatch, tmp_path / "ratings.csv", *words)
     assert "600 ratings off by 0.00" in capsys.readouterr().out
