@@ -100,7 +100,7 @@ def _descended(rows: Any, signs: Any) -> Seen:
 class Alone:
     """What a worker is to the program, without a server: the arrays are its own."""
 
-    number = 0
+    number, workers = 0, 1
 
     def __init__(self, words: int) -> None:
         self.arrays = {"weights": np.zeros(words + 1), "steps": np.zeros(1)}

@@ -25,6 +25,8 @@ from wrens.models import parameter_server as ps
 Array = np.ndarray[Any, Any]
 RATE = 0.5
 """The first step, as a part of what Newton's method would take if the factors of an item did not depend on each other."""
+MOST_EVENING = 1.5
+"""How many times longer the steps of a slow worker may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +88,14 @@ def learn(
         slope = penalty * batch.share[:, None] * items - errors(batch.ratings, users, items).T @ users
         each = np.repeat(users, np.diff(batch.ratings.indptr), axis=0)
         curvature = batch.often * np.square(each).mean() + penalty * batch.share
-        change = -rate * (1 - done[0] / steps) * slope / curvature[:, None]
+        length = rate * (1 - done[0] / steps) * evening(worker, clock, done[0])
+        change = -length * slope / curvature[:, None]
         worker.push_many([("items", change, batch.items), ("steps", 1.0, None)])
+
+
+def evening(worker: ps.Worker, clock: int, done: float) -> float:
+    """Return how much longer a worker's steps are if it makes fewer than the others, so that what it learns from counts as much."""
+    return min(MOST_EVENING, (done + worker.workers) / (worker.workers * (clock + 1)))
 
 
 def cut(ratings: sparse.csr_array, size: int, seed: int) -> list[Batch]:

@@ -25,6 +25,8 @@ from wrens.models import parameter_server as ps
 Array = np.ndarray[Any, Any]
 RATE = 0.1
 """The first step, as a part of what Newton's method would take if columns did not depend on each other."""
+MOST_EVENING = 1.5
+"""How many times longer the steps of a slow worker may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,14 @@ def learn(worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, s
         weights, done = worker.pull_many([("weights", batch.columns), ("steps", None)])
         if done[0] >= steps:
             return
-        length = rate * (1 - done[0] / steps)
+        length = rate * (1 - done[0] / steps) * evening(worker, clock, done[0])
         change = -length * batch.slope(weights) / batch.curvature
         worker.push_many([("weights", change, batch.columns), ("steps", 1.0, None)])
+
+
+def evening(worker: ps.Worker, clock: int, done: float) -> float:
+    """Return how much longer a worker's steps are if it makes fewer than the others, so that what it learns from counts as much."""
+    return min(MOST_EVENING, (done + worker.workers) / (worker.workers * (clock + 1)))
 
 
 def cut(rows: sparse.csr_array, signs: Array, penalty: float, size: int, seed: int) -> list[Batch]:

@@ -59,7 +59,7 @@ def least(example: ModuleType, rows: Any, signs: Any, penalty: float) -> float:
     """Return the objective that scikit-learn reaches."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1 / (penalty * len(signs)), tol=1e-8, max_iter=10_000).fit(rows, signs)
+    model = LogisticRegression(C=1 / (penalty * len(signs)), tol=1e-6, max_iter=10_000).fit(rows, signs)
     weights = np.append(model.coef_[0], model.intercept_[0])
     return float(example.objective(rows, signs, weights, penalty))
 
