@@ -1,12 +1,11 @@
-"""Factors of users and items from ratings, by many workers that change them at the same time, and stay together.
+"""Factorise ratings of items by users, learned by several workers at once, and print how far the factors are off.
 
-python examples/factorize.py                                   ratings that are made, a fifth of all there could be
-python examples/factorize.py ratings.npy --rank 8              an array of user, item and rating in each row
+python examples/factorize.py                      ratings that are made, as people rate films
+python examples/factorize.py ratings.csv          lines of user, item and rating, by numbers; after the first line
 
-Needs NumPy. A rating is about the product of its user's and its item's factors. Each worker has the ratings of some users; the factors of
-both are in the parameter server, those of users too, so that nothing is lost with a worker. For each few ratings a worker pulls
-the rows of their users and items, and pushes a step of stochastic gradient descent; steps become shorter towards the end. No worker is far ahead of the
-others, or its users would be fitted to items that are not the last ones.
+Needs NumPy and SciPy. The factors of items are on a parameter server. Those of users are nowhere: each user's ratings are with one
+worker, and from them and the items' factors follow the user's best ones, by least squares, whenever they are needed. So half as
+much is pulled and pushed, workers keep nothing that could be lost with them, and each step is downhill for items alone.
 """
 
 from __future__ import annotations
@@ -17,136 +16,190 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 import wrens
 from wrens import kv
 from wrens.models import parameter_server as ps
 
 Array = np.ndarray[Any, Any]
-STALENESS = 2
-"""Steps that a worker may be ahead of the slowest; users would be fitted to items that others still change, without."""
+RATE = 0.5
+"""The first step, as a part of what Newton's method would take if the factors of an item did not depend on each other."""
+MOST_EVENING = 1.5
+"""How many times longer the steps of a slow worker may be."""
 
 
-@dataclass(frozen=True)
-class Ratings:
-    """For each rating its user, its item, and what it is."""
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some users, with all their ratings.
+
+    Args:
+        items: Those that some of them have rated.
+        ratings: A row for each user, a column for each of these items.
+        share: Which part of all ratings of each item these are.
+        often: How many ratings of each item a batch has in the mean.
+    """
+
+    items: Array
+    ratings: sparse.csr_array
+    share: Array
+    often: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """What was found: a row for each user, and one for each item."""
 
     users: Array
     items: Array
-    values: Array
+    statistics: ps.Statistics
 
-    def __len__(self) -> int:
-        return len(self.values)
 
-    def __getitem__(self, some: Array) -> Ratings:
-        return Ratings(self.users[some], self.items[some], self.values[some])
+def users_of(ratings: sparse.csr_array, items: Array, penalty: float) -> Array:
+    """Return for each row of ratings the factors that make the loss least, given those of the items."""
+    rated = np.split(items[ratings.indices], ratings.indptr[1:-1])
+    squares = np.array([some.T @ some for some in rated]) + penalty * np.eye(items.shape[1])
+    return np.linalg.solve(squares, (ratings @ items)[:, :, None])[:, :, 0]
 
-    def error(self, users: Array, items: Array) -> float:
-        """Return the mean square of what the factors do not tell."""
-        return float(((self.values - (users[self.users] * items[self.items]).sum(axis=1)) ** 2).mean())
+
+def errors(ratings: sparse.csr_array, users: Array, items: Array) -> sparse.csr_array:
+    """Return what each rating is above the product of its factors."""
+    rows = np.repeat(np.arange(ratings.shape[0]), np.diff(ratings.indptr))
+    told = np.einsum("ij,ij->i", users[rows], items[ratings.indices])
+    return sparse.csr_array((ratings.data - told, ratings.indices, ratings.indptr), ratings.shape)
 
 
 def learn(
-    worker: ps.Worker, ratings: Ratings, *, epochs: int, steps: int, rate: float, penalty: float, seed: int
+    worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, penalty: float, seed: int
 ) -> None:
-    """Pull, step and push for each few ratings, in so many steps for each epoch."""
-    for step in worker.clocks(epochs * steps):
-        epoch, place = divmod(step, steps)
-        order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(ratings))
-        some = ratings[np.array_split(order, steps)[place]]
-        if not len(some):
-            continue
-        users, user = np.unique(some.users, return_inverse=True)
-        items, item = np.unique(some.items, return_inverse=True)
-        p, q = worker.pull_many([("users", users), ("items", items)])
-        off = some.values - (p[user] * q[item]).sum(axis=1)
-        pace = rate * (1 - step / (epochs * steps))
-        change_p = pace * mean(off[:, None] * q[item] - penalty * p[user], user, len(users))
-        change_q = pace * mean(off[:, None] * p[user] - penalty * q[item], item, len(items))
-        worker.push_many([("users", change_p, users), ("items", change_q, items)])
+    """Take a worker's batches again and again, in another order each time, until all workers together have made so many steps.
+
+    Steps get smaller the more there were, until they are nothing, so that all end at the same time: a worker that went on alone
+    would learn what its own users like only.
+    """
+    for clock in worker.clocks(steps):
+        epoch, turn = divmod(clock, len(batches))
+        order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(batches))
+        batch = batches[order[turn]]
+        items, done = worker.pull_many([("items", batch.items), ("steps", None)])
+        if done[0] >= steps:
+            return
+        users = users_of(batch.ratings, items, penalty)
+        slope = penalty * batch.share[:, None] * items - errors(batch.ratings, users, items).T @ users
+        each = np.repeat(users, np.diff(batch.ratings.indptr), axis=0)
+        curvature = batch.often * np.square(each).mean() + penalty * batch.share
+        length = rate * (1 - done[0] / steps) * evening(worker, clock, done[0])
+        change = -length * slope / curvature[:, None]
+        worker.push_many([("items", change, batch.items), ("steps", 1.0, None)])
 
 
-def mean(rows: Array, at: Array, count: int) -> Array:
-    """Return the means of rows that belong to the same of so many."""
-    sums = np.zeros((count, rows.shape[1]))
-    np.add.at(sums, at, rows)
-    return sums / np.bincount(at, minlength=count)[:, None]
+def evening(worker: ps.Worker, clock: int, done: float) -> float:
+    """Return how much longer a worker's steps are if it makes fewer than the others, so that what it learns from counts as much."""
+    return min(MOST_EVENING, (done + worker.workers) / (worker.workers * (clock + 1)))
+
+
+def cut(ratings: sparse.csr_array, size: int, seed: int) -> list[Batch]:
+    """Return users, in a random order, in batches of about the same number."""
+    order = np.random.default_rng(seed).permutation(ratings.shape[0])
+    parts = np.array_split(order, max(1, round(len(order) / size)))
+    counts = np.bincount(ratings.indices, minlength=ratings.shape[1])
+    batches = []
+    for users in parts:
+        part = ratings[users]
+        items, places = np.unique(part.indices, return_inverse=True)
+        own = sparse.csr_array((part.data, places, part.indptr), (len(users), len(items)))
+        share = np.bincount(places, minlength=len(items)) / counts[items]
+        batches.append(Batch(items, own, share, counts[items] / len(parts)))
+    return batches
+
+
+def objective(ratings: sparse.csr_array, users: Array, items: Array, penalty: float) -> float:
+    """Return the sum of squared errors, and the penalty."""
+    squares = np.square(errors(ratings, users, items).data).sum()
+    return float(squares + penalty * (np.square(users).sum() + np.square(items).sum()))
 
 
 def factorize(
     ex: wrens.Executor,
     tier: kv.KeyValue,
-    ratings: Ratings,
+    ratings: sparse.csr_array,
     rank: int,
     *,
-    workers: int,
-    batch: int,
-    seed: int,
-    **options: Any,
-) -> tuple[Array, Array]:
-    """Return the factors of users and of items; ``batch`` ratings are a step, and ``options`` those of :func:`learn`."""
-    chance = np.random.default_rng(seed)
-    arrays = {
-        name: chance.normal(scale=0.3, size=(int(numbers.max()) + 1, rank))
-        for name, numbers in (("users", ratings.users), ("items", ratings.items))
-    }
-    mine = np.argsort(ratings.users % workers, kind="stable")
-    parts = np.split(mine, np.searchsorted((ratings.users % workers)[mine], np.arange(1, workers)))
-    work = partial(learn, steps=-(-len(ratings) // (batch * workers)), seed=seed, **options)
-    with ps.create(tier, arrays, consistency=ps.Bounded(STALENESS)) as params:
-        params.run(ex, work, [ratings[part] for part in parts])
-        users, items = params.pull_many([("users", None), ("items", None)])
-        return users, items
+    penalty: float = 1.0,
+    workers: int = 2,
+    batch: int = 100,
+    epochs: int = 20,
+    rate: float = RATE,
+    seed: int = 1,
+    consistency: Any = ps.Asynchronous(),  # noqa: B008 - frozen
+) -> Factors:
+    """Find factors of users and items whose products are the ratings.
 
-
-def made(users: int, items: int, rank: int, share: float, seed: int) -> tuple[Ratings, float]:
-    """Return random ratings that a rank explains, but for some noise, and the mean square of that; few items have most of them."""
-    chance = np.random.default_rng(seed)
-    wanted = chance.permutation(items) + 1.0
-    there = chance.random((users, items)) < share * items * (wanted**-0.5 / (wanted**-0.5).sum())
-    noise = chance.normal(scale=0.5, size=(users, items))
-    whole = chance.normal(size=(users, rank)) @ chance.normal(size=(items, rank)).T / np.sqrt(rank)
-    user, item = np.nonzero(there)
-    return Ratings(user, item, (whole + noise)[there]), float((noise[there] ** 2).mean())
+    Args:
+        ex: Runs the workers.
+        tier: Holds the factors of items.
+        ratings: A row for each user, a column for each item; what is stored is known, zeros too, and the rest is not.
+        rank: How many factors each has.
+        penalty: What a factor of 1 adds to the sum of squared errors; above 0.
+        workers: How many learn at the same time.
+        batch: How many users make a step, about.
+        epochs: How often each rating is used, in the mean.
+        rate: How long the first steps are; with too long ones the loss grows.
+        seed: Shuffles the users, and draws the factors to start from.
+        consistency: What workers wait for.
+    """
+    start = np.random.default_rng(seed).normal(size=(ratings.shape[1], rank)) / np.sqrt(rank)
+    batches = cut(ratings, batch, seed)
+    parts = [batches[worker::workers] for worker in range(min(workers, len(batches)))]
+    program = partial(learn, steps=epochs * len(batches), rate=rate, penalty=penalty, seed=seed)
+    with ps.create(tier, {"items": start, "steps": ps.Dense(1)}, consistency=consistency) as params:
+        params.run(ex, program, parts)
+        items = params.pull("items")
+        known = [ratings[rows] for rows in np.array_split(np.arange(ratings.shape[0]), len(parts))]
+        users = np.vstack(list(ex.map(partial(users_of, items=items, penalty=penalty), known)))
+        return Factors(users, items, params.statistics())
 
 
 def main() -> None:
-    """Factorise the ratings that the command line names, and try some that were left out."""
+    """Factorise the ratings that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("ratings", nargs="?", help="a .npy file; without it ratings are made")
-    parser.add_argument("--rank", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=4000, help="ratings of a step")
-    parser.add_argument("--rate", type=float, default=0.5, help="length of steps")
-    parser.add_argument("--penalty", type=float, default=0.1, help="of large factors, at each rating")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("file", nargs="?", help="a .csv file; without it ratings that are made")
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--penalty", type=float, default=3.0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument(
-        "--url", action="append", help="a server, redis://host:port; by default one of its own"
-    )
+    parser.add_argument("--synchronous", action="store_true", help="the same factors each time")
+    parser.add_argument("--batch", type=int, default=100, help="users of a step")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--seed", type=int, default=1, help="of the factors to start from")
     parser.add_argument("--backend", default="local")
     parser.add_argument("--store")
+    parser.add_argument("--kv", help="URL of a Redis server, for workers that are not on this computer")
     args = parser.parse_args()
-    if args.ratings:
-        table = np.load(args.ratings)
-        ratings = Ratings(table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2].astype(float))
+    if args.file:
+        table = np.loadtxt(args.file, delimiter=",", skiprows=1, usecols=(0, 1, 2))
+        users, items, values = *table[:, :2].astype(int).T, table[:, 2]
     else:
-        ratings, _ = made(1000, 500, 4, 0.2, args.seed)
-    order = np.random.default_rng(args.seed).permutation(len(ratings))
-    out, learned = np.split(order, [len(order) // 10])
-    steps = {name: getattr(args, name) for name in ("epochs", "batch", "rate", "penalty", "seed")}
+        from wrens.programs.learning import ratings
+
+        users, items, values = ratings(1000, 700, 60_000, seed=1)
+    mean = values.mean()
+    known = sparse.coo_array((values - mean, (users, items))).tocsr()
+    options = {"workers": args.workers, "batch": args.batch, "epochs": args.epochs, "rate": args.rate}
+    waits = ps.Synchronous() if args.synchronous else ps.Asynchronous()
     with (
-        kv.connect(args.url) as tier,
+        kv.connect(args.kv) as tier,
         wrens.Executor(args.backend, store=args.store, max_workers=args.workers) as ex,
     ):
-        users, items = factorize(ex, tier, ratings[learned], args.rank, workers=args.workers, **steps)
-    seen = (ratings.users[out] < len(users)) & (ratings.items[out] < len(items))
-    errors = [ratings[some].error(users, items) ** 0.5 for some in (learned, out[seen])]
-    print(
-        f"{len(learned):,} ratings: off by {errors[0]:.4f}; {int(seen.sum()):,} that were left out: by {errors[1]:.4f}"
-    )
+        found = factorize(
+            ex, tier, known, args.rank, penalty=args.penalty, seed=args.seed, consistency=waits, **options
+        )
+    loss = objective(known, found.users, found.items, args.penalty)
+    off = np.sqrt(np.square(errors(known, found.users, found.items).data).mean())
+    print(f"loss {loss:.6g}, {known.nnz:,} ratings off by {off:.4f}, the mean rating by {values.std():.4f}")
+    print(found.statistics.told())
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""Logistic regression by many workers that change the same weights without waiting for each other: HOGWILD! (Niu et al., 2011).
+"""Tell two kinds of rows apart by logistic regression, learned by several workers at once, and print its loss and how many it tells right.
 
-python examples/hogwild.py                                     the cancers that scikit-learn ships, told by 300 yes-or-no features
-python examples/hogwild.py --rows 20000 --features 20000       a made table, sparse as words in texts are
-python examples/hogwild.py --synchronous                       the same weights each time, to the last bit
+python examples/hogwild.py                        odd and even digits, of the images that scikit-learn ships
+python examples/hogwild.py FILE --batch 512       a file of svmlight's form, as RCV1 is distributed
 
-Needs SciPy and scikit-learn, with whose loss it compares its own. All workers have all rows, and share them out anew in each
-epoch, or whoever is last would move the weights to its own rows. For each few of them a worker pulls the weights
-of the features that these have, and pushes what is to be added to them. Steps are AdaGrad's (Duchi et al., 2011), each
-weight's the shorter the more it was changed before, and all of them shorter towards the end.
+Needs NumPy, SciPy and scikit-learn. The weights are on a parameter server. A worker takes some hundred of its rows, pulls the weights of
+the columns that these have, and pushes a step for each, while others do the same to the same weights: HOGWILD! (Niu, Recht, Ré and
+Wright, 2011). It works because rows are sparse, so that steps seldom change the same weights, and because servers add.
 """
 
 from __future__ import annotations
@@ -25,163 +23,175 @@ from wrens import kv
 from wrens.models import parameter_server as ps
 
 Array = np.ndarray[Any, Any]
-CALM = 1e-3
-"""Keeps the first steps short."""
+RATE = 0.1
+"""The first step, as a part of what Newton's method would take if columns did not depend on each other."""
+MOST_EVENING = 1.5
+"""How many times longer the steps of a slow worker may be."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of features, the class of each, which is -1 or 1, and for each feature the weight's penalty at a row that has it."""
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some rows.
 
-    features: sparse.csr_array
-    classes: Array
+    Args:
+        columns: Those that some of the rows have a value in.
+        rows: The values, of these columns only.
+        signs: 1 or -1 for each row.
+        penalties: This batch's part of the penalty of each column.
+        curvature: How fast the slope along each column changes with its weight, at most.
+    """
+
+    columns: Array
+    rows: sparse.csr_array
+    signs: Array
     penalties: Array
+    curvature: Array
 
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def loss(self, weights: Array, penalty: float) -> float:
-        """Return the mean logistic loss, and the penalty of the weights."""
-        margins = self.classes * (self.features @ weights)
-        return float(np.logaddexp(0, -margins).mean() + penalty / 2 * weights @ weights)
-
-    def gradient(self, some: Array, known: Array, weights: Array) -> Array:
-        """Return an estimate of the loss's gradient from some rows, for the features that they have."""
-        rows = self.features[some]
-        margins = self.classes[some] * (rows[:, known] @ weights)
-        pulls = -self.classes[some] / (1 + np.exp(margins))
-        times = np.bincount(rows.indices, minlength=rows.shape[1])[known]
-        return (rows[:, known].T @ pulls + times * self.penalties[known] * weights) / len(some)
-
-    def known(self, some: Array) -> Array:
-        """Return the features that some rows have."""
-        return np.unique(self.features[some].indices)
+    def slope(self, weights: Array) -> Array:
+        """Return the slope of the loss of these rows along each of their columns."""
+        wrong = self.signs / (1 + np.exp(self.signs * (self.rows @ weights)))
+        return self.penalties * weights - self.rows.T @ wrong / len(self.signs)
 
 
-def learn(
-    worker: ps.Worker, rows: Rows, *, epochs: int, batch: int, rate: float, together: int, seed: int
-) -> int:
-    """Pull, step and push for each few rows; a clock is as many of these as ``together`` says. Return how many there were."""
-    count = -(-len(rows) // (batch * worker.workers))
-    clocks = -(-epochs * count // together)
-    for clock in worker.clocks(clocks):
-        for step in range(clock * together, min(epochs * count, (clock + 1) * together)):
-            epoch, place = divmod(step, count)
-            order = np.random.default_rng([seed, epoch]).permutation(len(rows))
-            first = (place * worker.workers + worker.number) * batch
-            some = np.sort(order[first : first + batch])
-            if not len(some):
-                continue
-            known = rows.known(some)
-            weights, squares = worker.pull_many([("weights", known), ("squares", known)])
-            gradient = rows.gradient(some, known, weights)
-            pace = rate * (1 - step / (epochs * count))
-            change = -pace * gradient / np.sqrt(squares + gradient**2 + CALM**2)
-            worker.push_many([("weights", change, known), ("squares", gradient**2, known)])
-    return epochs * count
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What was learned; the last weight is the intercept."""
+
+    weights: Array
+    statistics: ps.Statistics
+
+    def scores(self, rows: sparse.csr_array) -> Array:
+        """Return for each row a number that is above 0 if it is of the first kind."""
+        return rows @ self.weights[:-1] + self.weights[-1]
 
 
-def fit(
+def learn(worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, seed: int) -> None:
+    """Take a worker's batches again and again, in another order each time, until all workers together have made so many steps.
+
+    Steps get smaller the more there were, until they are nothing, so that all end at the same time: a worker that went on alone
+    would learn its own rows only.
+    """
+    for clock in worker.clocks(steps):
+        epoch, turn = divmod(clock, len(batches))
+        order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(batches))
+        batch = batches[order[turn]]
+        weights, done = worker.pull_many([("weights", batch.columns), ("steps", None)])
+        if done[0] >= steps:
+            return
+        length = rate * (1 - done[0] / steps) * evening(worker, clock, done[0])
+        change = -length * batch.slope(weights) / batch.curvature
+        worker.push_many([("weights", change, batch.columns), ("steps", 1.0, None)])
+
+
+def evening(worker: ps.Worker, clock: int, done: float) -> float:
+    """Return how much longer a worker's steps are if it makes fewer than the others, so that what it learns from counts as much."""
+    return min(MOST_EVENING, (done + worker.workers) / (worker.workers * (clock + 1)))
+
+
+def cut(rows: sparse.csr_array, signs: Array, penalty: float, size: int, seed: int) -> list[Batch]:
+    """Return rows in batches, each of which knows all that a step needs but the weights."""
+    count, width = rows.shape
+    penalties = np.append(np.full(width - 1, penalty), 0)  # none on the intercept
+    curvature = rows.power(2).mean(axis=0) / 4 + penalties
+    # A column is penalised by the batches that have it, the more the more of their rows do: over all batches as much as any other.
+    each = count * penalties / np.maximum(1, np.bincount(rows.indices, minlength=width))
+    order = np.random.default_rng(seed).permutation(count)
+    batches = []
+    for some in np.array_split(order, max(1, round(count / size))):
+        part = rows[some]
+        columns, places = np.unique(part.indices, return_inverse=True)
+        own = sparse.csr_array((part.data, places, part.indptr), (len(some), len(columns)))
+        share = each[columns] * np.bincount(places) / len(some)
+        batches.append(Batch(columns, own, signs[some], share, curvature[columns]))
+    return batches
+
+
+def objective(rows: sparse.csr_array, signs: Array, weights: Array, penalty: float) -> float:
+    """Return the mean loss of rows, and the penalty; the last weight is the intercept."""
+    margins = signs * (rows @ weights[:-1] + weights[-1])
+    return float(np.logaddexp(0, -margins).mean() + penalty / 2 * weights[:-1] @ weights[:-1])
+
+
+def regress(
     ex: wrens.Executor,
     tier: kv.KeyValue,
-    rows: Rows,
+    rows: sparse.csr_array,
+    signs: Array,
     *,
-    workers: int,
-    synchronous: bool = False,
-    **options: Any,
-) -> Array:
-    """Return the weights; ``options`` are those of :func:`learn`."""
-    size = rows.features.shape[1]
-    consistency = ps.Synchronous() if synchronous else ps.Asynchronous()
-    arrays = {"weights": ps.Dense(size), "squares": ps.Dense(size)}
-    everything = ex.put(rows)  # stored once, and read once by each worker
+    penalty: float | None = None,
+    workers: int = 2,
+    batch: int = 512,
+    epochs: int = 10,
+    rate: float = RATE,
+    seed: int = 1,
+    consistency: Any = ps.Asynchronous(),  # noqa: B008 - frozen
+) -> Model:
+    """Learn weights that tell rows of sign 1 from those of sign -1.
+
+    Args:
+        ex: Runs the workers.
+        tier: Holds the weights.
+        rows: A row for each example.
+        signs: 1 or -1 for each.
+        penalty: Half of it is what a weight of 1 adds to the mean loss: 1 / (C * rows) for scikit-learn's C, by default with C = 1.
+        workers: How many learn at the same time.
+        batch: How many rows make a step, about.
+        epochs: How often each row is used, in the mean.
+        rate: How long the first steps are; with too long ones the loss grows.
+        seed: Shuffles the rows.
+        consistency: What workers wait for.
+    """
+    ones = np.ones((rows.shape[0], 1))
+    penalty = 1 / len(signs) if penalty is None else penalty
+    batches = cut(sparse.hstack((rows, ones), format="csr"), signs, penalty, batch, seed)
+    parts = [batches[worker::workers] for worker in range(min(workers, len(batches)))]
+    program = partial(learn, steps=epochs * len(batches), rate=rate, seed=seed)
+    arrays = {"weights": ps.Dense(rows.shape[1] + 1), "steps": ps.Dense(1)}
     with ps.create(tier, arrays, consistency=consistency) as params:
-        params.run(ex, partial(learn, together=1 if synchronous else 10, **options), [everything] * workers)
-        print(params.statistics().told())
-        return params.pull("weights")
-
-
-def table(features: sparse.csr_array, classes: Array, penalty: float) -> Rows:
-    """Return rows whose steps add up to the penalty: a feature that few rows have is penalised more at each of them."""
-    having = np.bincount(features.indices, minlength=features.shape[1])
-    return Rows(features, classes, penalty * len(classes) / np.maximum(having, 1))
-
-
-def cancers() -> tuple[sparse.csr_array, Array]:
-    """Return features of cells, one of ten for each measure, and -1 for malignant or 1 for benign."""
-    from sklearn.datasets import load_breast_cancer
-
-    measures, benign = load_breast_cancer(return_X_y=True)
-    borders = np.quantile(measures, np.arange(1, 10) / 10, axis=0)
-    tenths = (measures[None] > borders[:, None]).sum(axis=0) + 10 * np.arange(measures.shape[1])
-    return one_for_each(tenths, 10 * measures.shape[1]), 2.0 * benign - 1
-
-
-def made(rows: int, features: int, seed: int) -> tuple[sparse.csr_array, Array]:
-    """Return rows with 40 features, some of which many have and most of which few do, and classes that these tell, mostly."""
-    chance = np.random.default_rng(seed)
-    found = (features ** chance.random((rows, 40))).astype(np.int64) % features
-    made_of = one_for_each(found, features)
-    margins = made_of @ chance.normal(size=features + 1)
-    return made_of, np.where(margins + chance.normal(size=rows) > 0, 1.0, -1.0)
-
-
-def one_for_each(columns: Array, features: int) -> sparse.csr_array:
-    """Return rows that have 1 in some columns and, which stands for the intercept, in a last one."""
-    last = np.full((len(columns), 1), features)
-    columns = np.hstack((columns, last))
-    starts = np.arange(0, columns.size + 1, columns.shape[1])
-    found = sparse.csr_array((np.ones(columns.size), columns.ravel(), starts), (len(columns), features + 1))
-    found.sum_duplicates()
-    found.data[:] = 1
-    return found
-
-
-def reference(rows: Rows, penalty: float) -> Array:
-    """Return scikit-learn's weights for the same loss."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=1 / (penalty * len(rows)), fit_intercept=False, tol=1e-8, max_iter=10_000)
-    found: Array = model.fit(rows.features, rows.classes).coef_[0]
-    return found
+        params.run(ex, program, parts)
+        return Model(params.pull("weights"), params.statistics())
 
 
 def main() -> None:
-    """Fit the table that the command line names."""
+    """Learn from the rows that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--rows", type=int, help="make a table with so many; without it, scikit-learn's cancers"
-    )
-    parser.add_argument("--features", type=int, default=20_000, help="of a made table")
-    parser.add_argument("--penalty", type=float, default=0.01, help="of large weights")
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=128, help="rows of a step")
-    parser.add_argument("--rate", type=float, default=0.2, help="length of steps")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("file", nargs="?", help="of svmlight's form; without it scikit-learn's digits")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--synchronous", action="store_true")
+    parser.add_argument("--synchronous", action="store_true", help="the same weights each time")
     parser.add_argument(
-        "--url", action="append", help="a server, redis://host:port; by default one of its own"
+        "--batch", type=int, default=64, help="rows of a step; take hundreds if there are many"
     )
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--seed", type=int, default=1, help="shuffles the rows")
     parser.add_argument("--backend", default="local")
     parser.add_argument("--store")
+    parser.add_argument("--kv", help="URL of a Redis server, for workers that are not on this computer")
     args = parser.parse_args()
-    features, classes = made(args.rows, args.features, args.seed) if args.rows else cancers()
-    rows = table(features, classes, args.penalty)
-    steps = {"epochs": args.epochs, "batch": args.batch, "rate": args.rate, "seed": args.seed}
+    if args.file:
+        from sklearn.datasets import load_svmlight_file
+
+        rows, labels = load_svmlight_file(args.file)
+        rows, first = sparse.csr_array(rows), labels > labels.min()
+    else:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        rows, first = sparse.csr_array(digits.data / 16), digits.target % 2 == 1
+    signs = np.where(first, 1.0, -1.0)
+    options = {"workers": args.workers, "batch": args.batch, "epochs": args.epochs, "rate": args.rate}
+    waits = ps.Synchronous() if args.synchronous else ps.Asynchronous()
     with (
-        kv.connect(args.url) as tier,
+        kv.connect(args.kv) as tier,
         wrens.Executor(args.backend, store=args.store, max_workers=args.workers) as ex,
     ):
-        weights = fit(ex, tier, rows, workers=args.workers, synchronous=args.synchronous, **steps)
-    right = float((np.sign(features @ weights) == classes).mean())
-    best = rows.loss(reference(rows, args.penalty), args.penalty)
-    loss = rows.loss(weights, args.penalty)
-    print(
-        f"loss {loss:.6f}, {loss / best - 1:.2%} above scikit-learn's {best:.6f}; {right:.2%} of the rows right"
-    )
+        model = regress(ex, tier, rows, signs, seed=args.seed, consistency=waits, **options)
+    right = int(((model.scores(rows) > 0) == first).sum())
+    loss = objective(rows, signs, model.weights, 1 / len(signs))
+    print(f"loss {loss:.6g}, {right:,} of {len(signs):,} rows right, {right / len(signs):.2%}")
+    print(model.statistics.told())
 
 
 if __name__ == "__main__":

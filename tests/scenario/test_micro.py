@@ -208,6 +208,20 @@ def test_figures_show_what_they_were_given() -> None:
     assert sorted(ends.values()) == pytest.approx([3.5, 3.9])
 
 
+def test_a_figure_of_descents_has_all_curves_and_borders() -> None:
+    curves = [
+        figures.Curve("2 workers", [0, 1, 2], [20, 3, 0.5]),
+        figures.Curve("alone", [0, 1], [20, 0.2], dashed=True),
+    ]
+    (axes,) = figures.descents("loss", "%", curves, borders=(5, 1)).axes
+    drawn, alone, *borders = axes.get_lines()
+    assert drawn.get_xydata().tolist() == [[0, 20], [1, 3], [2, 0.5]]
+    assert (drawn.get_linestyle(), alone.get_linestyle()) == ("-", "--")
+    assert [line.get_ydata()[0] for line in borders] == [5, 1]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2 workers", "alone"]
+    assert axes.get_yscale() == "log"
+
+
 def test_a_figure_that_cannot_be_is_refused_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,23 @@ class Latencies:
     p99: Sequence[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How something has become less with time.
+
+    Args:
+        name: What did it.
+        seconds: When it was looked at, in order.
+        values: What it was then, above 0.
+        dashed: Whether it stands there for comparison only.
+    """
+
+    name: str
+    seconds: Sequence[float]
+    values: Sequence[float]
+    dashed: bool = False
+
+
 def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Return where a figure is written, whether the name ends in one of the two forms or in none.
 
@@ -143,6 +160,29 @@ def latencies(title: str, lines: Sequence[Latencies]) -> Figure:
     right.yaxis.set_minor_formatter(NullFormatter())
     for axes in (left, right):
         axes.set_xticks(lines[0].clients)
+    return figure
+
+
+def descents(title: str, unit: str, curves: Sequence[Curve], *, borders: Sequence[float] = ()) -> Figure:
+    """Draw what becomes less with time, on a logarithmic scale.
+
+    Args:
+        title: What it is.
+        unit: Of the values, such as ``"% above the least loss"``.
+        curves: What to draw.
+        borders: Values to be reached, drawn across.
+    """
+    figure = _figure()
+    axes = figure.subplots()
+    for curve, color in zip(curves, itertools.cycle(COLORS[1:])):
+        axes.plot(curve.seconds, curve.values, "--" if curve.dashed else "-", color=color, label=curve.name)
+    for border in borders:
+        axes.axhline(border, color="black", linewidth=0.8, linestyle=":")
+    _named(axes, title, "seconds", unit)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlim(left=0)
+    axes.legend()
     return figure
 
 
