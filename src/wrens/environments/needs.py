@@ -37,6 +37,7 @@ OURS_NEED = {
     "wrens.models.partitions.words": ("numpy", "pyarrow"),
     "wrens.programs.catalogue": ("numpy",),
     "wrens.programs.graphs": ("numpy",),
+    "wrens.programs.learning": ("numpy",),
     "wrens.programs.inputs": ("numpy",),
     "wrens.programs.making": ("numpy",),
     "wrens.programs.micro.flops": ("numpy",),
