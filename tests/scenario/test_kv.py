@@ -160,6 +160,14 @@ def test_a_server_that_was_emptied_is_noticed_at_once(tmp_path: Path) -> None:
                 call()
 
 
+def test_a_server_whose_scripts_were_flushed_is_given_them_again(server: Server) -> None:
+    with kv.connect(address(server)) as tier:
+        assert tier.add("flushed", 1) == 1
+        with redis.Redis(port=server.port) as other:
+            other.script_flush()
+        assert tier.add("flushed", 1) == 2
+
+
 def test_a_server_that_drops_values_is_refused(tmp_path: Path) -> None:
     with (
         emulators.redis(tmp_path, **{"maxmemory-policy": "allkeys-lru"}) as server,

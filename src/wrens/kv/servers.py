@@ -135,7 +135,7 @@ def converse(server: Client, commands: Iterable[Command]) -> list[Any]:
         RedisError: of the client's library, if there is no answer at the last try either.
         Stranger: see :func:`client`.
     """
-    from redis.exceptions import ResponseError
+    from redis import exceptions as told
 
     made: list[Command] = []
     rest = iter(commands)
@@ -161,7 +161,9 @@ def converse(server: Client, commands: Iterable[Command]) -> list[Any]:
         for _ in made:
             try:
                 answers.append(connection.read_response())
-            except ResponseError as error:
+            except told.NoScriptError as error:  # they were flushed; each new connection brings them along
+                raise told.ConnectionError(str(error)) from error
+            except told.ResponseError as error:
                 answers.append(error)
         return answers
 

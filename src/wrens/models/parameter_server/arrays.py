@@ -19,6 +19,8 @@ from wrens.errors import BadOption, BadUpdate
 FORMATS: Mapping[str, str] = {"float32": "f", "float64": "d"}
 LARGEST = 2**24
 """Numbers of one array on one server: what a call can read or fill in a second."""
+PAGE = 2**19
+"""Numbers of one server that are read or filled at a time where it need not be one moment, so that others are served between."""
 ROWS = 2**32
 """Rows of an array on one server."""
 
@@ -258,6 +260,24 @@ def _bytes(values: npt.NDArray[Any], dtype: str) -> bytes:
     return np.ascontiguousarray(values, dtype).tobytes()
 
 
+def pages(words: Words) -> Iterator[Words]:
+    """Cut an update into some of at most a page.
+
+    >>> [(where, len(data)) for _, _, where, data in pages(("w", "f", 7, bytes(4 * (PAGE + 1))))]
+    [(7, 2097152), (524295, 4)]
+    """
+    name, format_, where, data = words
+    size = np.dtype(format_).itemsize
+    if isinstance(where, int):
+        for at in range(0, len(data), PAGE * size):
+            yield name, format_, where + at // size, data[at : at + PAGE * size]
+        return
+    width = int(where.removeprefix("rows "))
+    step = max(1, PAGE // width) * (4 + width * size)
+    for at in range(0, len(data), step):
+        yield name, format_, where, data[at : at + step]
+
+
 def check_finite(name: str, values: npt.NDArray[Any], what: str = "was sent") -> None:
     """Refuse values that are not numbers.
 
@@ -297,9 +317,13 @@ def spelled(arrays: Mapping[str, Array]) -> str:
     """Return what arrays are as text that two programs can compare.
 
     >>> spelled({"w": Dense(3)})
-    "w: Dense(shape=3, dtype='float64')"
+    "w: Dense(shape=(3,), dtype='float64')"
     """
-    return "; ".join(f"{name}: {array!r}" for name, array in sorted(arrays.items()))
+    alike = {
+        name: Dense(array.lengths, array.dtype) if isinstance(array, Dense) else array
+        for name, array in arrays.items()
+    }
+    return "; ".join(f"{name}: {array!r}" for name, array in sorted(alike.items()))
 
 
 def by_server(some: Sequence[Iterator[tuple[int, Words]]]) -> dict[int, list[Words]]:

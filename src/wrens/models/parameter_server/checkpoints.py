@@ -58,8 +58,8 @@ def write(shards: Shards, consistency: Consistency, store: Store) -> str:
         standing = replace(standing, settled=at, ready=at, clocks=(at,) * standing.workers)
     values: dict[str, tuple[Any, Any]] = {}
     for name, array in shards.arrays.items():
-        rows = shards.rows(name) if isinstance(array, Sparse) else None
-        values[name] = rows, shards.pull([(name, rows)], dtype="float64")[0]
+        rows, found = shards.read(name, dtype="float64")
+        values[name] = rows if isinstance(array, Sparse) else None, found
         check_finite(name, values[name][1], "holds")
     packed = pack([Checkpoint(shards.arrays, values, standing, consistency)], what=lambda _: "a checkpoint")
     there = list(store.list(keys.parameters(shards.name)))

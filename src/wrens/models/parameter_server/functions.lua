@@ -14,6 +14,8 @@ local WIDTH = {d = 8, f = 4}
 local ONE, EIGHT = {d = '<d', f = '<f'}, {d = '<dddddddd', f = '<ffffffff'}
 local PAIR, PAIRS = {d = '<Id', f = '<If'}, {d = '<IdIdIdIdIdIdIdId', f = '<IfIfIfIfIfIfIfIf'}
 local ROWS = '<IIIIIIII'
+local NARROW = 8 -- rows of fewer numbers are unpacked and packed together
+local MANY = 96 -- numbers, about, that are unpacked or packed by one call there
 local BUCKETS = 24 -- of staleness: 0, 1, 2 to 3, 4 to 7, and so on
 
 local function now()
@@ -76,6 +78,21 @@ local function add_pairs(data, format, bytes)
   return n
 end
 
+-- Adds narrow rows, each of which comes after its number.
+local function add_narrow(data, width, format, bytes)
+  local record, size = 'I' .. string.rep(format, width), 4 + width * WIDTH[format]
+  local left, at, most = #bytes / size, 1, math.floor(MANY / width)
+  while left > 0 do
+    local count = math.min(left, most)
+    local found = {struct.unpack('<' .. string.rep(record, count), bytes, at)}
+    for f = 1, count * (width + 1), width + 1 do
+      local i = found[f] * width
+      for j = 1, width do data[i + j] = (data[i + j] or 0) + found[f + j] end
+    end
+    left, at = left - count, at + count * size
+  end
+end
+
 -- Carries out the updates from args[from] on; returns how many numbers were added.
 local function add_all(model, args, from)
   local total = 0
@@ -88,6 +105,9 @@ local function add_all(model, args, from)
       total = total + n
     elseif width == 1 then
       total = total + add_pairs(data, format, bytes)
+    elseif width < NARROW then
+      add_narrow(data, width, format, bytes)
+      total = total + #bytes / (4 + width * WIDTH[format]) * width
     else
       local at, row = 1, 0
       while at <= #bytes do
@@ -136,6 +156,40 @@ local function take_each(data, format, bytes, out)
   end
 end
 
+-- Appends narrow rows.
+local function take_narrow(data, width, format, bytes, out)
+  local most, unpack_, held = math.floor(MANY / width), struct.unpack, {}
+  local left, at = #bytes / 4, 1
+  while left > 0 do
+    local count, n = math.min(left, most), 0
+    local rows = {unpack_('<' .. string.rep('I', count), bytes, at)}
+    for r = 1, count do
+      for i = rows[r] * width + 1, (rows[r] + 1) * width do
+        n = n + 1
+        held[n] = data[i] or 0
+      end
+    end
+    out[#out + 1] = struct.pack('<' .. string.rep(format, n), unpack(held, 1, n))
+    left, at = left - count, at + 4 * count
+  end
+end
+
+-- Returns a table that is at first empty, and keeps the numbers of its rows in the order in which they came to be: so that they can
+-- be read in parts while others come to be.
+local function sparse(width)
+  local rows, count = {}, 0
+  return setmetatable({}, {
+    rows = rows,
+    __newindex = function(data, i, value)
+      rawset(data, i, value)
+      if (i - 1) % width == 0 then
+        count = count + 1
+        rows[count] = (i - 1) / width
+      end
+    end,
+  })
+end
+
 -- What was added since the caller has read last.
 local function note(model, seen, numbers)
   local stats = model.stats
@@ -152,6 +206,10 @@ local function note(model, seen, numbers)
     stats.stale_most = math.max(stats.stale_most, stale)
   end
   model.version = model.version + 1
+end
+
+local function fresh()
+  return {pushes = 0, pulls = 0, pushed = 0, pulled = 0, stale = {}, stale_sum = 0, stale_most = 0, waited = 0}
 end
 
 -- Up to which clock all workers have told their part here.
@@ -194,37 +252,41 @@ end
 
 local function begin(model, run, workers)
   model.run, model.workers, model.failed, model.settled = run, workers, -1, 0
-  model.waits = {}
+  model.waits, model.attempts = {}, {}
   model.clocks, model.finished, model.waiting = {}, {}, {}
   for w = 1, workers do model.clocks[w] = 0 end
 end
 
 local operations = {}
 
--- 4 what the arrays are, for comparison; 5 how many; for each its name and its numbers, 0 of a sparse one; then updates, their first
--- values. Answers the token and what the arrays are, of this model or of the one that there is.
+-- 4 what the arrays are, for comparison; 5 how many; for each its name, its numbers, and 0, or the width of a sparse one's rows.
+-- Answers the token, what the arrays are, and whether they may be used, of this model or of the one that there is.
 function operations.create(model, args)
   if not model then
     model = {
-      token = args[3], spec = args[4], arrays = {}, done = {}, version = 0,
-      stats = {pushes = 0, pulls = 0, pushed = 0, pulled = 0, stale = {}, stale_sum = 0, stale_most = 0, waited = 0},
-      since = now(),
+      token = args[3], spec = args[4], arrays = {}, done = {}, open = 0, version = 0,
+      stats = fresh(), since = now(),
     }
     begin(model, 0, 0)
-    local last = 5 + 2 * tonumber(args[5])
-    for a = 6, last, 2 do
-      local data = {}
+    for a = 6, 5 + 3 * tonumber(args[5]), 3 do
+      local width, data = tonumber(args[a + 2]), {}
+      if width > 0 then data = sparse(width) end
       for i = 1, tonumber(args[a + 1]) do data[i] = 0 end
       model.arrays[args[a]] = data
     end
-    add_all(model, args, last + 1)
     models[args[2]] = model
   end
-  return {model.token, model.spec}
+  return {model.token, model.spec, model.open}
+end
+
+-- Nothing that was done until now counts: it was for the first values.
+function operations.open(model)
+  model.open, model.version, model.stats, model.since = 1, 0, fresh(), now()
+  return 1
 end
 
 function operations.look(model)
-  return model and {model.token, model.spec} or {}
+  return model and {model.token, model.spec, model.open} or {}
 end
 
 function operations.drop(_, args)
@@ -252,6 +314,8 @@ function operations.take(model, args)
       take_run(data, tonumber(where) + 1, tonumber(args[u + 3]), format, out)
     elseif width == 1 then
       take_each(data, format, args[u + 3], out)
+    elseif width < NARROW then
+      take_narrow(data, width, format, args[u + 3], out)
     else
       local bytes, at, row = args[u + 3], 1, 0
       while at <= #bytes do
@@ -268,12 +332,11 @@ function operations.take(model, args)
   return found
 end
 
--- 4 array; 5 width of a row. Answers the rows that there are, of a sparse array.
+-- 4 array, a sparse one; 5 how many rows the caller has; 6 how many more it takes. Answers their numbers.
 function operations.rows(model, args)
-  local width, out = tonumber(args[5]), {}
-  for i in pairs(model.arrays[args[4]]) do
-    if (i - 1) % width == 0 then out[#out + 1] = struct.pack('<I', (i - 1) / width) end
-  end
+  local rows, out = getmetatable(model.arrays[args[4]]).rows, {}
+  local first = tonumber(args[5])
+  for r = first + 1, math.min(#rows, first + tonumber(args[6])) do out[r - first] = struct.pack('<I', rows[r]) end
   return table.concat(out)
 end
 
@@ -299,12 +362,12 @@ function operations.settle(model, args)
   return state(model)
 end
 
--- 4 whose run; 5 worker, from 0. One that had finished goes on where the others are.
+-- 4 whose run; 5 worker, from 0; 6 which attempt at it. One that had finished goes on where the others are.
 function operations.enter(model, args)
   local w = tonumber(args[5]) + 1
   if args[4] ~= model.owner or not model.clocks[w] then return refused('OVER of another run') end
   if model.finished[w] then model.clocks[w] = math.max(model.clocks[w], model.settled) end
-  model.finished[w] = nil
+  model.finished[w], model.attempts[w], model.waits[w] = nil, args[6], nil
   if model.failed == w - 1 then model.failed = -1 end
   return state(model)
 end
@@ -330,13 +393,14 @@ function operations.tick(model, args)
   return state(model)
 end
 
--- 4 whose run; 5 worker; 6 'done', or 'failed'; 7 for how many milliseconds it has waited.
+-- 4 whose run; 5 worker; 6 the attempt at it that has entered last, or it is late; 7 'done', or 'failed'; 8 for how many
+-- milliseconds it has waited.
 function operations.leave(model, args)
-  if args[4] == model.owner then
-    local w = tonumber(args[5]) + 1
-    model.stats.waited = model.stats.waited + tonumber(args[7]) - (model.waits[w] or 0)
-    model.waits[w] = tonumber(args[7])
-    if args[6] == 'done' then
+  local w = tonumber(args[5]) + 1
+  if args[4] == model.owner and model.attempts[w] == args[6] then
+    model.stats.waited = model.stats.waited + tonumber(args[8]) - (model.waits[w] or 0)
+    model.waits[w] = tonumber(args[8])
+    if args[7] == 'done' then
       model.finished[w] = true
     elseif model.failed < 0 then
       model.failed = w - 1

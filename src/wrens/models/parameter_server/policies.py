@@ -20,7 +20,9 @@ class Asynchronous:
 class Bounded:
     """Nobody is more than ``staleness`` clocks ahead of the slowest (stale synchronous parallel, Ho et al., 2013).
 
-    What a worker pushes is added when its clock ticks.
+    What a worker pushes is added when its clock ticks. Of a worker that was killed while it ticked, one of several servers may have
+    added its part and another not; it is begun again at that clock, so that one has what it computed first and the other what it
+    computes then. Where that must not be, take :class:`Synchronous`.
 
     Args:
         staleness: How many clocks, from 0.

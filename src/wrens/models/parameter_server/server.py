@@ -16,6 +16,7 @@ from wrens.errors import BadOption, BadUpdate, ShardLost
 from wrens.kv import KeyValue
 from wrens.models.parameter_server import arrays, checkpoints, library
 from wrens.models.parameter_server.arrays import Array, Floats, Index, Sparse
+from wrens.models.parameter_server.making import make
 from wrens.models.parameter_server.policies import Asynchronous, Consistency
 from wrens.models.parameter_server.shards import Shards
 from wrens.models.parameter_server.standing import Standing
@@ -66,12 +67,14 @@ def create(
         keys.check_name(name)
     first = [(key, value, None) for key, value in given.items() if not isinstance(value, arrays.Array)]
     shards = Shards(tier, name or keys.new_id(), found)
-    shards.make(first)
+    make(shards, first)
     return ParameterServer(shards, consistency)
 
 
 def restore(tier: KeyValue, name: str, store: Store | str) -> ParameterServer:
     """Make the arrays of the last checkpoint on servers, and let workers go on where they stood then.
+
+    Checkpoints are still there when arrays are dropped: the last one of a name may be of arrays that had it before.
 
     With ``Synchronous`` that is one moment, and what follows is what would have followed. Otherwise what was pushed while the
     checkpoint was written may be in some arrays and not in others, and is pushed again by workers that go on.
@@ -87,7 +90,7 @@ def restore(tier: KeyValue, name: str, store: Store | str) -> ParameterServer:
     opened = open_store(store) if isinstance(store, str) else store
     found = checkpoints.read(opened, keys.check_name(name))
     shards = Shards(tier, name, found.arrays)
-    shards.make(found.updates(), found.standing)
+    make(shards, found.updates(), found.standing)
     return ParameterServer(shards, found.consistency)
 
 
@@ -177,8 +180,7 @@ class ParameterServer:
         """
         if not isinstance(self._shards.array(array), Sparse):
             raise BadUpdate(array, "is not sparse", "pull() has all its rows.")
-        rows = self._shards.rows(array)
-        return rows, self.pull(array, rows)
+        return self._shards.read(array)
 
     def statistics(self) -> Statistics:
         """Return what servers have done until now; the difference of two is what was done between."""

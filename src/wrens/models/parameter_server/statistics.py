@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import add, sub
 
+BUCKETS = 24
+"""Of staleness, as the functions on the servers count it; the last one has all that is more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """What servers have done since the arrays were made, or between two moments: ``after - before``.
 
     Staleness is how many pushes of others were added between a worker's last pull and its push. A push or pull that is for several
-    servers counts for each.
+    servers counts for each, and a pull that was asked again, because its answer was lost, for both.
 
     Args:
         seconds: How long that was, by the first server's clock.
@@ -69,6 +72,8 @@ class Statistics:
         ]
         borders = [0, 1, *(2**b for b in range(1, len(self.staleness)))]
         names = [str(low) if high - low == 1 else f"{low}-{high - 1}" for low, high in pairwise(borders)]
+        if len(names) == BUCKETS:
+            names[-1] = f"{borders[-2]} or more"
         kinds = ", ".join(f"{name}: {n:,}" for name, n in zip(names, self.staleness, strict=True) if n)
         return (
             f"{self.pushes:,} pushes of {self.pushed:,} numbers, {rate[0]}; "

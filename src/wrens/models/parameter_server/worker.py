@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from wrens.clock import Clock, SystemClock
@@ -18,6 +19,7 @@ from wrens.models.parameter_server.policies import Asynchronous, Bounded, Consis
 from wrens.models.parameter_server.shards import Shards
 from wrens.models.parameter_server.standing import Standing
 from wrens.store.opening import open_store
+from wrens.wire import keys
 
 if TYPE_CHECKING:
     from wrens.models.parameter_server.arrays import Floats, Index
@@ -50,7 +52,8 @@ class Worker:
         self._shards, self._consistency, self._owner = shards, consistency, owner
         self._time = time or SystemClock()
         self._pushed: dict[int, list[Any]] = {}
-        self._standing = self._seen(shards.ask("enter", owner, number))
+        self._attempt = keys.new_id()
+        self._standing = self._seen(shards.ask("enter", owner, number, self._attempt))
         self.clock = self._standing.clocks[number]
 
     def __repr__(self) -> str:
@@ -86,7 +89,7 @@ class Worker:
             return
         # Made now, so that it is refused where it was written, and arrays may be used again before the tick.
         for server, words in self._shards.updates(list(some)).items():
-            self._pushed.setdefault(server, []).extend(words)
+            self._pushed.setdefault(server, []).extend(chain.from_iterable(words))
 
     def tick(self) -> None:
         """End a clock: send what was pushed in it, once."""
@@ -153,7 +156,8 @@ class Worker:
 
     def leave(self, word: str) -> None:
         """Tell servers that this worker is ``"done"``, or has ``"failed"``; called by :meth:`ParameterServer.run`."""
-        told = self._shards.ask("leave", self._owner, self.number, word, round(self.waited_s * 1000))
+        waited = round(self.waited_s * 1000)
+        told = self._shards.ask("leave", self._owner, self.number, self._attempt, word, waited)
         self._standing = self._seen(told)
 
 
