@@ -62,7 +62,7 @@ def measure(system: str, how: str, workers: int, rows: int, words: int) -> list[
         batches = hogwild.cut(
             sparse.hstack((data, np.ones((rows, 1))), format="csr"), made.signs, 1 / rows, BATCH, SEED
         )
-        program = partial(hogwild.learn, steps=EPOCHS * len(batches), rate=RATE, seed=SEED)
+        program = partial(hogwild.learn, rate=RATE, seed=SEED)
         seen = (
             _alone(program, batches, words) if how == "alone" else _run(program, batches, words, how, workers)
         )
@@ -129,7 +129,7 @@ class Alone:
 
 def _alone(program: Any, batches: list[Any], words: int) -> Seen:
     worker = Alone(words)
-    program(worker, batches)
+    program(worker, batches, epochs=EPOCHS)
     worker.look()
     return worker.seen
 
@@ -141,7 +141,6 @@ def _run(program: Any, batches: list[Any], words: int, how: str, workers: int) -
     from wrens.models import parameter_server as ps
 
     waits = ps.Synchronous() if how == "synchronous" else ps.Asynchronous()
-    parts = [batches[worker::workers] for worker in range(workers)]
     arrays = {"weights": ps.Dense(words + 1), "steps": ps.Dense(1)}
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -149,7 +148,8 @@ def _run(program: Any, batches: list[Any], words: int, how: str, workers: int) -
         wrens.Executor(store=Path(scratch), max_workers=workers) as ex,
     ):
         with ps.create(tier, arrays) as warm:  # all workers have the program's modules, and a connection
-            warm.run(ex, partial(program, steps=4 * workers), parts)
+            everything = [ex.put(batches)] * workers
+            warm.run(ex, partial(program, epochs=1), everything)
         with ps.create(tier, arrays, consistency=waits) as params:
             over, seen = threading.Event(), [(0.0, params.pull("weights"))]
             began = perf_counter()
@@ -160,7 +160,7 @@ def _run(program: Any, batches: list[Any], words: int, how: str, workers: int) -
 
             watcher = threading.Thread(target=look)
             watcher.start()
-            params.run(ex, program, parts)
+            params.run(ex, partial(program, epochs=EPOCHS), everything)
             taken = perf_counter() - began
             over.set()
             watcher.join()

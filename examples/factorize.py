@@ -3,9 +3,10 @@
 python examples/factorize.py                      ratings that are made, as people rate films
 python examples/factorize.py ratings.csv          lines of user, item and rating, by numbers; after the first line
 
-Needs NumPy and SciPy. The factors of items are on a parameter server. Those of users are nowhere: each user's ratings are with one
-worker, and from them and the items' factors follow the user's best ones, by least squares, whenever they are needed. So half as
-much is pulled and pushed, workers keep nothing that could be lost with them, and each step is downhill for items alone.
+Needs NumPy and SciPy. The factors of items are on a parameter server. Those of users are nowhere: from a user's ratings and the items'
+factors follow the user's best ones, by least squares, whenever they are needed. So half as much is pulled and pushed, workers keep
+nothing that could be lost with them, and each step is downhill for items alone. All workers have all ratings, and take turns: had
+each some of its own, the last one at work would fit the items to those.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from wrens.models import parameter_server as ps
 Array = np.ndarray[Any, Any]
 RATE = 0.5
 """The first step, as a part of what Newton's method would take if the factors of an item did not depend on each other."""
-MOST_EVENING = 1.5
-"""How many times longer the steps of a slow worker may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,32 +69,24 @@ def errors(ratings: sparse.csr_array, users: Array, items: Array) -> sparse.csr_
 
 
 def learn(
-    worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, penalty: float, seed: int
+    worker: ps.Worker, batches: list[Batch], *, epochs: int, rate: float, penalty: float, seed: int
 ) -> None:
-    """Take a worker's batches again and again, in another order each time, until all workers together have made so many steps.
+    """Take every so manieth of the batches, in another order in each epoch.
 
-    Steps get smaller the more there were, until they are nothing, so that all end at the same time: a worker that went on alone
-    would learn what its own users like only.
+    Steps get smaller the more of them all workers have made, until they are nothing, whoever has made them.
     """
-    for clock in worker.clocks(steps):
-        epoch, turn = divmod(clock, len(batches))
-        order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(batches))
-        batch = batches[order[turn]]
+    steps = epochs * len(batches)
+    for clock in worker.clocks(-(-steps // worker.workers)):
+        epoch, turn = divmod(clock * worker.workers + worker.number, len(batches))
+        batch = batches[np.random.default_rng([seed, epoch]).permutation(len(batches))[turn]]
         items, done = worker.pull_many([("items", batch.items), ("steps", None)])
-        if done[0] >= steps:
-            return
         users = users_of(batch.ratings, items, penalty)
         slope = penalty * batch.share[:, None] * items - errors(batch.ratings, users, items).T @ users
         each = np.repeat(users, np.diff(batch.ratings.indptr), axis=0)
         curvature = batch.often * np.square(each).mean() + penalty * batch.share
-        length = rate * (1 - done[0] / steps) * evening(worker, clock, done[0])
+        length = rate * max(0, 1 - done[0] / steps)
         change = -length * slope / curvature[:, None]
         worker.push_many([("items", change, batch.items), ("steps", 1.0, None)])
-
-
-def evening(worker: ps.Worker, clock: int, done: float) -> float:
-    """Return how much longer a worker's steps are if it makes fewer than the others, so that what it learns from counts as much."""
-    return min(MOST_EVENING, (done + worker.workers) / (worker.workers * (clock + 1)))
 
 
 def cut(ratings: sparse.csr_array, size: int, seed: int) -> list[Batch]:
@@ -150,12 +141,12 @@ def factorize(
     """
     start = np.random.default_rng(seed).normal(size=(ratings.shape[1], rank)) / np.sqrt(rank)
     batches = cut(ratings, batch, seed)
-    parts = [batches[worker::workers] for worker in range(min(workers, len(batches)))]
-    program = partial(learn, steps=epochs * len(batches), rate=rate, penalty=penalty, seed=seed)
+    everything = ex.put(batches)  # stored once, and read once by each worker
+    program = partial(learn, epochs=epochs, rate=rate, penalty=penalty, seed=seed)
     with ps.create(tier, {"items": start, "steps": ps.Dense(1)}, consistency=consistency) as params:
-        params.run(ex, program, parts)
+        params.run(ex, program, [everything] * workers)
         items = params.pull("items")
-        known = [ratings[rows] for rows in np.array_split(np.arange(ratings.shape[0]), len(parts))]
+        known = [ratings[rows] for rows in np.array_split(np.arange(ratings.shape[0]), workers)]
         users = np.vstack(list(ex.map(partial(users_of, items=items, penalty=penalty), known)))
         return Factors(users, items, params.statistics())
 

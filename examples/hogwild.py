@@ -3,9 +3,10 @@
 python examples/hogwild.py                        odd and even digits, of the images that scikit-learn ships
 python examples/hogwild.py FILE --batch 512       a file of svmlight's form, as RCV1 is distributed
 
-Needs NumPy, SciPy and scikit-learn. The weights are on a parameter server. A worker takes some hundred of its rows, pulls the weights of
-the columns that these have, and pushes a step for each, while others do the same to the same weights: HOGWILD! (Niu, Recht, Ré and
-Wright, 2011). It works because rows are sparse, so that steps seldom change the same weights, and because servers add.
+Needs NumPy, SciPy and scikit-learn. The weights are on a parameter server. A worker takes some hundred rows, pulls the weights of the
+columns that these have, and pushes a step for each, while others do the same to the same weights: HOGWILD! (Niu, Recht, Ré and
+Wright, 2011). It works because rows are sparse, so that steps seldom change the same weights, and because servers add. All workers
+have all rows, and take turns: had each some of its own, the last one at work would move the weights to those.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from wrens.models import parameter_server as ps
 Array = np.ndarray[Any, Any]
 RATE = 0.1
 """The first step, as a part of what Newton's method would take if columns did not depend on each other."""
-MOST_EVENING = 1.5
-"""How many times longer the steps of a slow worker may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,27 +64,19 @@ class Model:
         return rows @ self.weights[:-1] + self.weights[-1]
 
 
-def learn(worker: ps.Worker, batches: list[Batch], *, steps: int, rate: float, seed: int) -> None:
-    """Take a worker's batches again and again, in another order each time, until all workers together have made so many steps.
+def learn(worker: ps.Worker, batches: list[Batch], *, epochs: int, rate: float, seed: int) -> None:
+    """Take every so manieth of the batches, in another order in each epoch.
 
-    Steps get smaller the more there were, until they are nothing, so that all end at the same time: a worker that went on alone
-    would learn its own rows only.
+    Steps get smaller the more of them all workers have made, until they are nothing, whoever has made them.
     """
-    for clock in worker.clocks(steps):
-        epoch, turn = divmod(clock, len(batches))
-        order = np.random.default_rng([seed, worker.number, epoch]).permutation(len(batches))
-        batch = batches[order[turn]]
+    steps = epochs * len(batches)
+    for clock in worker.clocks(-(-steps // worker.workers)):
+        epoch, turn = divmod(clock * worker.workers + worker.number, len(batches))
+        batch = batches[np.random.default_rng([seed, epoch]).permutation(len(batches))[turn]]
         weights, done = worker.pull_many([("weights", batch.columns), ("steps", None)])
-        if done[0] >= steps:
-            return
-        length = rate * (1 - done[0] / steps) * evening(worker, clock, done[0])
+        length = rate * max(0, 1 - done[0] / steps)
         change = -length * batch.slope(weights) / batch.curvature
         worker.push_many([("weights", change, batch.columns), ("steps", 1.0, None)])
-
-
-def evening(worker: ps.Worker, clock: int, done: float) -> float:
-    """Return how much longer a worker's steps are if it makes fewer than the others, so that what it learns from counts as much."""
-    return min(MOST_EVENING, (done + worker.workers) / (worker.workers * (clock + 1)))
 
 
 def cut(rows: sparse.csr_array, signs: Array, penalty: float, size: int, seed: int) -> list[Batch]:
@@ -144,11 +135,11 @@ def regress(
     ones = np.ones((rows.shape[0], 1))
     penalty = 1 / len(signs) if penalty is None else penalty
     batches = cut(sparse.hstack((rows, ones), format="csr"), signs, penalty, batch, seed)
-    parts = [batches[worker::workers] for worker in range(min(workers, len(batches)))]
-    program = partial(learn, steps=epochs * len(batches), rate=rate, seed=seed)
+    everything = ex.put(batches)  # stored once, and read once by each worker
+    program = partial(learn, epochs=epochs, rate=rate, seed=seed)
     arrays = {"weights": ps.Dense(rows.shape[1] + 1), "steps": ps.Dense(1)}
     with ps.create(tier, arrays, consistency=consistency) as params:
-        params.run(ex, program, parts)
+        params.run(ex, program, [everything] * workers)
         return Model(params.pull("weights"), params.statistics())
 
 
