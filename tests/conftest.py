@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("wrens", deadline=None)  # how long an example takes says more about the machine than about the code
+settings.load_profile("wrens")
 
 collect_ignore = ["stress"]
 """The long runs are for ``make stress``, which names that folder."""

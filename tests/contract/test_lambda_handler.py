@@ -154,7 +154,7 @@ def test_the_others_of_an_order_are_sent_on(invoke: Invoke, store: Store, aws: S
     job = SmallJob(store, str, list(range(12)), batches=12)
     invoke(*job.invocations(), function="branches")
     clock = SystemClock()
-    end = clock.now() + 30
+    end = clock.now() + 90
     while len(job.settled()) < 12 and clock.now() < end:
         clock.sleep(0.1)
     assert job.results() == {i: str(i) for i in range(12)}
