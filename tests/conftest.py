@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-settings.register_profile("wrens", deadline=None)  # how long an example takes says more about the machine than about the code
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("wrens", deadline=None)
 settings.load_profile("wrens")
 
 collect_ignore = ["stress"]

@@ -22,6 +22,7 @@ OURS_NEED = {
     "wrens.models.parameter_server": ("numpy", "redis"),
     "wrens.models.parameter_server.arrays": ("numpy",),
     "wrens.models.parameter_server.making": ("numpy",),
+    "wrens.models.parameter_server.shards": ("numpy",),
     "wrens.models.partitions.borders.Fixed": ("numpy",),
     "wrens.models.partitions.borders.RowGroups": ("pyarrow",),
     "wrens.models.mapreduce.folding": ("numpy", "pyarrow"),
