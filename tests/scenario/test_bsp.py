@@ -62,7 +62,7 @@ def test_the_client_is_killed_five_times_and_the_run_goes_on(
     store = tmp_path / "store"
     for number, p in ((0, 1), (2, 0), (2, 2), (5, 1), (9, 2)):
         client = clients.start(CLIENT, store, ledger.path, number, p)
-        until(lambda: f"{number} {p}" in ledger.lines() or client.popen.poll() is not None, 20)  # noqa: B023
+        until(lambda: f"{number} {p}" in ledger.lines() or client.popen.poll() is not None, 90)  # noqa: B023
         assert client.popen.poll() is None, client.err
         client.kill()
         clients.all_gone()

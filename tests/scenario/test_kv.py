@@ -75,6 +75,21 @@ def test_numbers_are_added_to(tier: kv.KeyValue) -> None:
     assert tier.get("text") == b"no number"
 
 
+def test_whole_numbers_and_others_add_up(tier: kv.KeyValue) -> None:
+    assert tier.add("mixed", 2.5) == 2.5
+    assert tier.add("mixed", 1) == 3.5
+    assert tier.add("mixed", 0.5) == 4.0
+    assert tier.add("mixed", 2**62) == 2**62 + 4
+    assert [
+        type(tier.add(key, amount)) for key, amount in (("f", 2.0), ("f", 1e300), ("f", 1), ("i", 1))
+    ] == [
+        float,
+        float,
+        float,
+        int,
+    ]
+
+
 def test_a_value_is_set_if_another_one_is_there(tier: kv.KeyValue) -> None:
     assert tier.compare_and_set("a", None, b"1")
     assert not tier.compare_and_set("a", None, b"2")
@@ -253,6 +268,7 @@ def test_a_server_of_its_own_ends_with_its_block_and_its_process(tmp_path: Path)
         (lambda: kv.connect(["redis://localhost:1", "redis://localhost:1"]), "one twice"),
         (lambda: operations.put("a", "text"), "is not bytes"),  # type: ignore[arg-type]
         (lambda: operations.put("a", b"", expires_s=0), "must be positive"),
+        (lambda: operations.put("a", b"", expires_s=float("inf")), "30,000 years"),
         (lambda: operations.add("a", float("nan")), "is no number"),
         (lambda: operations.add("a", 2**63), "64 bits"),
     ],

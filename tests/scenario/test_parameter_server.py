@@ -14,6 +14,7 @@ import pytest
 from emulators import Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger import doze
 from tcp_proxy import Line, losing
 
 import wrens
@@ -184,6 +185,98 @@ def test_what_is_pushed_after_the_last_tick_counts(tiers: list[kv.KeyValue]) -> 
         ):
             params.run(ex, leaves, [None])
             assert params.pull("w").tolist() == [13.0] * 3
+
+
+class Fatal:
+    """A result that kills its worker when it is pickled for the second time: for the job, when the servers know that all is done."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        marks = len(list(Path(self.folder).iterdir()))
+        Path(self.folder, str(marks)).touch()
+        if marks == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return str, ("done",)
+
+
+CONSISTENCIES = [ps.Asynchronous(), ps.Bounded(), ps.Synchronous()]
+
+
+@pytest.mark.parametrize("consistency", CONSISTENCIES, ids=lambda one: type(one).__name__)
+def test_a_worker_that_is_lost_when_its_program_has_ended_changes_nothing(
+    tiers: list[kv.KeyValue], executor: wrens.Executor, tmp_path: Path, consistency: ps.Consistency
+) -> None:
+    def ends(worker: ps.Worker, fatal: bool) -> object:
+        for clock in worker.clocks(5):
+            worker.push("w", 1.0)
+            if clock == 2:
+                break
+        worker.push("w", 100.0)
+        return Fatal(str(tmp_path)) if fatal else "done"
+
+    with ps.create(tiers[1], {"w": ps.Dense(3)}, consistency=consistency) as params:
+        assert params.run(executor, ends, [True, False]) == ["done", "done"]
+        assert len(list(tmp_path.iterdir())) == 2
+        assert params.pull("w").tolist() == [206.0] * 3
+
+
+@pytest.mark.parametrize("consistency", CONSISTENCIES, ids=lambda one: type(one).__name__)
+def test_what_is_pushed_outside_of_clocks_counts_once(
+    tiers: list[kv.KeyValue], executor: wrens.Executor, tmp_path: Path, consistency: ps.Consistency
+) -> None:
+    def work(worker: ps.Worker, _: object) -> int:
+        worker.push("w", 10.0)
+        for clock in worker.clocks(2):
+            kill_once(worker, clock)
+            worker.push("w", 1.0)
+        worker.push("w", 100.0)
+        for clock in worker.clocks(5):
+            kill_once(worker, clock)
+            worker.push("w", 1.0)
+        worker.push("w", 1000.0)
+        return worker.clock
+
+    def kill_once(worker: ps.Worker, clock: int) -> None:
+        mark = Path(tmp_path, f"{clock}")
+        if worker.number == 1 and clock in {1, 3, 4} and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with ps.create(tiers[1], {"w": ps.Dense(2)}, consistency=consistency) as params:
+        assert params.run(executor, work, [None] * 2) == [5, 5]
+        assert len(list(tmp_path.iterdir())) == 3
+        assert params.pull("w").tolist() == [2 * 1115.0] * 2
+
+
+def test_a_run_that_has_finished_is_not_resumed(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
+    def work(worker: ps.Worker, count: int) -> int:
+        for _ in worker.clocks(count):
+            worker.push("w", 1.0)
+        return worker.clock
+
+    with ps.create(tiers[1], {"w": ps.Dense(2)}, consistency=ps.Bounded(9)) as params:
+        assert params.run(executor, work, [3], resume=True) == [3]
+        with pytest.raises(BadOption, match="has finished"):
+            params.run(executor, work, [3], resume=True)
+        assert params.run(executor, work, [1]) == [1]
+        assert params.pull("w").tolist() == [4.0] * 2
+        with pytest.raises(JobFailed):
+            params.run(executor, work, [2, "no number"])
+        assert params.run(executor, work, [4, 1], resume=True) == [4, 1]  # who had finished goes on, too
+        assert params.pull("w").tolist() == [9.0] * 2
+
+
+def test_a_slow_worker_has_no_copy(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
+    def work(worker: ps.Worker, slow: bool) -> None:
+        worker.push("w", 1.0)
+        doze(0.5 if slow else 0)
+
+    view = executor.options(backup=wrens.Backup(slowness=1, after=0.0))
+    with ps.create(tiers[1], {"w": ps.Dense(2)}) as params:
+        params.run(view, work, [False, False, False, True])
+        assert params.pull("w").tolist() == [4.0] * 2
 
 
 def test_a_second_run_takes_over_and_the_first_is_refused(tiers: list[kv.KeyValue]) -> None:

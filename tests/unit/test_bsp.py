@@ -89,6 +89,49 @@ def test_rows_of_one_index_become_one(way: str, dtype: Any, spread: int) -> None
     assert columns["x"].dtype == columns["y"].dtype == dtype
 
 
+def test_what_was_sent_may_be_changed_afterwards(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number:
+            return inbox.array().tolist(), list(inbox), at.aggregated["values"].tolist()
+        buffer, message = np.empty(1), [at.partition]
+        for to in range(at.partitions):
+            buffer[:] = 10 * at.partition + to
+            at.send_array(to, buffer)
+            at.send(to, message)
+            message.append(-1)
+        at.aggregate("values", buffer)
+        buffer += 1000
+        return state
+
+    run = wrens.bsp(ex, step, [None, None], supersteps=2, aggregate={"values": "sum"})
+    assert [state[0] for state in run.states()] == [[0, 10], [1, 11]]
+    assert [state[1] for state in run.states()] == [[[0], [1]], [[0, -1], [1, -1]]]
+    assert run.state(0)[2] == [12]
+
+
+def test_a_function_may_change_what_it_combines(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        both = [at.partition]
+        for to in (0, 0, 1) if not at.number else ():
+            at.send(to, both)
+        return list(inbox)
+
+    def extended(some: list[int], more: list[int]) -> list[int]:
+        some += more
+        return some
+
+    run = wrens.bsp(ex, step, [None, None], supersteps=2, combine=extended)
+    assert list(run.states()) == [[[0, 0, 1, 1]], [[0, 1]]]
+
+
+def test_data_may_be_none_for_some(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        return at.data
+
+    for data in (["a", None, "c"], [None] * 3):
+        assert list(wrens.bsp(ex, step, [0] * 3, data=data, supersteps=1).states()) == data
+
+
 def test_what_partitions_tell_is_known_in_the_next_superstep(ex: wrens.Executor) -> None:
     ways = {"sum": "sum", "low": "min", "high": "max", "text": lambda a, b: a + b, "rows": "sum"}
 

@@ -49,6 +49,12 @@ class Operation:
         return ("EVALSHA", digest, 2, name, record, number, first, scripts.KEPT_MS, *self.args)
 
 
+LONGEST_S = 1e12
+"""Seconds until a value may expire: servers count milliseconds in 64 bits."""
+DIGITS = 20
+"""Whole numbers with so many digits have more than 64 bits: servers keep them as floats."""
+
+
 def get(key: str) -> Operation:
     """Read a value; ``None`` when there is none."""
     return Operation(key, "GET", (), lambda answer: answer)
@@ -66,7 +72,7 @@ def put(key: str, value: Value, expires_s: float | None = None) -> Operation:
 
 
 def add(key: str, amount: float) -> Operation:
-    """Add to a number, which is 0 when there is none; returns the new one.
+    """Add to a number, which is 0 when there is none; returns the new one: a float if one is added or if the sum is not whole.
 
     Raises:
         BadOption: if it is no number.
@@ -78,7 +84,7 @@ def add(key: str, amount: float) -> Operation:
         if not -(2**63) <= int(given) < 2**63:
             raise BadOption(f"amount={amount!r}", "has more than 64 bits")
         return Operation(key, scripts.DO, ("INCRBY", int(given)), _number, once=True)
-    return Operation(key, scripts.DO, ("INCRBYFLOAT", repr(float(given))), _number, once=True)
+    return Operation(key, scripts.DO, ("INCRBYFLOAT", repr(float(given))), float, once=True)
 
 
 def compare_and_set(
@@ -117,7 +123,8 @@ def _nothing(_answer: Any) -> None:
 
 
 def _number(answer: bytes) -> int | float:
-    return int(answer) if answer.lstrip(b"-").isdigit() else float(answer)
+    whole = answer.lstrip(b"-")
+    return int(answer) if whole.isdigit() and len(whole) < DIGITS else float(answer)
 
 
 def _bytes(value: Value) -> Value:
@@ -133,6 +140,10 @@ def _bytes(value: Value) -> Value:
 def _milliseconds(seconds: float | None) -> int:
     if seconds is None:
         return 0
-    if not seconds > 0:
-        raise BadOption(f"expires_s={seconds!r}", "must be positive", "It is in seconds.")
+    if not 0 < seconds < LONGEST_S:
+        raise BadOption(
+            f"expires_s={seconds!r}",
+            "must be positive, and less than 30,000 years",
+            "It is in seconds; without it a value stays.",
+        )
     return max(1, round(seconds * 1000))

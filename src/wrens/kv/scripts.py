@@ -40,6 +40,9 @@ return answer
 DO = _ONCE % (
     """
 local found = redis.pcall(ARGV[4], KEYS[1], unpack(ARGV, 5))
+if ARGV[4] == 'INCRBY' and type(found) == 'table' and found.err and string.find(found.err, 'not an integer') then
+  found = redis.pcall('INCRBYFLOAT', KEYS[1], ARGV[5])  -- to a number that is not whole
+end
 if type(found) == 'table' and found.err then return found end
 answer = type(found) == 'table' and 'OK' or tostring(found)
 if ARGV[4] == 'INCRBY' then answer = redis.call('GET', KEYS[1]) end  -- a Lua number has 53 bits

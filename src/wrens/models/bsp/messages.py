@@ -8,6 +8,7 @@ messages may be, and that what is combined is combined on both sides.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy, deepcopy
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,27 @@ if TYPE_CHECKING:  # programs with Python messages do without NumPy
     import numpy.typing as npt
 
     from wrens.models.bsp.columns import Columns, Typed
+
+
+_NEVER_CHANGE = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
+
+def own(value: Any) -> Any:
+    """Return a value that stays as it is when whoever has sent it changes theirs.
+
+    >>> mine = [1, [2]]
+    >>> sent = own(mine)
+    >>> mine[1].append(3)
+    >>> sent
+    [1, [2]]
+    """
+    kind = type(value)
+    if kind in _NEVER_CHANGE or (kind is tuple and all(type(one) in _NEVER_CHANGE for one in value)):
+        return value
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001 - what cannot be copied can hardly be packed, and that is told where it is
+        return value
 
 
 def packed(value: Any, what: str) -> list[Buffer]:
@@ -56,7 +78,8 @@ class Outbox:
         self.halted = False
 
     def send(self, to: int, message: Any) -> None:
-        """Send a Python value."""
+        """Send a Python value, as it is now."""
+        message = own(message)
         waiting = self._python.setdefault(self._receiver(to), [])
         self.sent += 1
         if self.combine is not None and waiting:
@@ -65,7 +88,7 @@ class Outbox:
             waiting.append(message)
 
     def send_array(self, to: int, values: Any, index: Any) -> None:
-        """Send rows."""
+        """Send rows, as they are now."""
         from wrens.models.bsp import columns
 
         to = self._receiver(to)
@@ -78,8 +101,14 @@ class Outbox:
         if sent and not columns.alike(sent[0], rows):
             problem = f"sent partition {to} {columns.shape_of(rows)} after {columns.shape_of(sent[0])}"
             raise self._bad(problem, "Send one receiver rows of one kind.")
-        sent.append(rows)
-        self.sent += len(next(iter(rows[1].values())))
+        index, found = rows
+        sent.append((copy(index), {name: copy(column) for name, column in found.items()}))
+        self.sent += len(next(iter(found.values())))
+
+    def tell(self, name: str, value: Any, way: Way) -> None:
+        """Tell a value, as it is now, for an aggregator."""
+        value = own(value)
+        self.told[name] = combining.function_of(way)(self.told[name], value) if name in self.told else value
 
     def parts(self) -> Iterator[list[Buffer]]:
         """Yield for each receiver what is written for it.

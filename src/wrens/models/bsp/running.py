@@ -67,7 +67,9 @@ def bsp(
         aggregate: For each name that ``at.aggregate`` is called with, how values become one, likewise.
         supersteps: How many there are at most; by default no end.
         name: Makes the run one that can be resumed, and keeps its last states.
-        resume: Go on with the run of this name in the superstep that it was in; begin it, if there is none.
+        resume: Go on with the run of this name in the superstep that it was in; begin it, if there is none. Of one that is there
+            ``states`` and ``data`` are those that it was begun with: only how many there are is compared. One that has ended is
+            returned as it is.
         keep: Delete nothing of supersteps that are over.
 
     Raises:
@@ -132,13 +134,13 @@ class _Program:
         """Put states and data into the store, and claim the name."""
         if self._named and checkpoints.is_taken(self._store, self._run):
             raise checkpoints.taken(self._store, self._run)
-        puts = [(i, state, None if data is None else data[i]) for i, state in enumerate(states)]
+        puts = [(i, (state,) if data is None else (state, data[i])) for i, state in enumerate(states)]
         with ThreadPoolExecutor(1 if exchange.is_near(self._store.url) else AT_ONCE) as pool:
             placed = list(pool.map(lambda put: self._put(*put), puts))
         board = Board(
             0,
-            tuple(state for state, _ in placed),
-            () if data is None else tuple(place for _, place in placed if place is not None),
+            tuple(place[0] for place in placed),
+            tuple(place for _, *places in placed for place in places),
             (False,) * len(states),
         )
         if self._named:
@@ -146,14 +148,16 @@ class _Program:
         self._since = self._clock.now()
         return board
 
-    def _put(self, partition: int, state: Any, data: Any) -> tuple[Slice, Slice | None]:
-        parts = [packed(state, f"the first state of partition {partition}")]
-        if data is not None:
-            parts.append(packed(data, f"the data of partition {partition}"))
+    def _put(self, partition: int, values: Sequence[Any]) -> list[Slice]:
+        """Put a partition's first state and, if there are any, its data into the store."""
+        kinds = "first state", "data"
+        parts = [
+            packed(value, f"the {kind} of partition {partition}")
+            for kind, value in zip(kinds, values, strict=False)
+        ]
         folder = keys.exchange(self._run)
         columns = exchange.columns([exchange.write(parts, store=self._store.url, folder=folder)])
-        found = [next(iter(column)) for column in columns]
-        return found[0], found[1] if len(found) > 1 else None
+        return [next(iter(column)) for column in columns]
 
     def next(self, board: Board) -> Board:
         """Carry out a superstep, and delete what only the one before needed."""

@@ -14,7 +14,7 @@ from typing import Any
 from wrens.clock import SystemClock
 from wrens.errors import BadOption
 from wrens.models import exchange
-from wrens.models.bsp import combining, warm
+from wrens.models.bsp import warm
 from wrens.models.bsp.combining import Way
 from wrens.models.bsp.messages import Inbox, Outbox, packed
 from wrens.models.exchange import Slice, Written
@@ -95,7 +95,7 @@ class Superstep:
         return f"<Superstep {self.number} of partition {self.partition} of {self.partitions}>"
 
     def send(self, partition: int, message: Any) -> None:
-        """Send a partition, maybe this one, a Python value for the next superstep.
+        """Send a partition, maybe this one, a Python value for the next superstep, as it is now: it may be changed afterwards.
 
         Raises:
             BadMessage: if there is no such partition.
@@ -103,7 +103,7 @@ class Superstep:
         self._outbox.send(partition, message)
 
     def send_array(self, partition: int, values: Any, index: Any = None) -> None:
-        """Send a partition rows of numbers for the next superstep; they are not pickled one by one.
+        """Send a partition rows of numbers for the next superstep, as they are now; they are not pickled one by one.
 
         Args:
             partition: To whom.
@@ -129,10 +129,7 @@ class Superstep:
                 f"has no way to combine values; there are ways for {known}",
                 f"Write wrens.bsp(..., aggregate={{{name!r}: 'sum'}}).",
             )
-        told = self._outbox.told
-        if name in told:
-            value = combining.function_of(self._ways[name])(told[name], value)
-        told[name] = value
+        self._outbox.tell(name, value, self._ways[name])
 
     def halt(self) -> None:
         """Vote to end: this partition's step is not called again until somebody sends it a message."""

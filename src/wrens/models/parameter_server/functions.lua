@@ -252,7 +252,7 @@ end
 
 local function begin(model, run, workers)
   model.run, model.workers, model.failed, model.settled = run, workers, -1, 0
-  model.waits, model.attempts = {}, {}
+  model.waits, model.attempts, model.results = {}, {}, {}
   model.clocks, model.finished, model.waiting = {}, {}, {}
   for w = 1, workers do model.clocks[w] = 0 end
 end
@@ -362,35 +362,50 @@ function operations.settle(model, args)
   return state(model)
 end
 
--- 4 whose run; 5 worker, from 0; 6 which attempt at it. One that had finished goes on where the others are.
+-- 4 whose run; 5 worker, from 0; 6 which attempt at it; 7 whether one that had finished goes on, where the others are.
 function operations.enter(model, args)
   local w = tonumber(args[5]) + 1
   if args[4] ~= model.owner or not model.clocks[w] then return refused('OVER of another run') end
-  if model.finished[w] then model.clocks[w] = math.max(model.clocks[w], model.settled) end
-  model.finished[w], model.attempts[w], model.waits[w] = nil, args[6], nil
+  if args[7] == '1' and model.finished[w] then
+    model.clocks[w], model.finished[w] = math.max(model.clocks[w], model.settled), nil
+  end
+  if model.attempts[w] ~= args[6] then model.attempts[w], model.waits[w] = args[6], nil end
   if model.failed == w - 1 then model.failed = -1 end
   return state(model)
 end
 
--- 4 whose run; 5 worker, from 0; 6 its clock; 7 whether all are to tell theirs first, 2 if no other server has to; 8 the version that it has seen; 9 and on:
--- updates. A clock is carried out once; of a worker that is begun again, what it tells last.
+-- 4 whose run; 5 worker, from 0; 6 its clock; 7 whether all are to tell theirs first, 2 if no other server has to; 8 whether it is its last;
+-- 9 the version that it has seen; 10 and on: updates. A clock is carried out once; of a worker that is begun again, what it tells last.
 function operations.tick(model, args)
   local w, clock = tonumber(args[5]) + 1, tonumber(args[6])
   if args[4] ~= model.owner then return refused('OVER of another run') end
+  if args[8] == '1' then model.finished[w] = true end
   if args[7] ~= '0' and clock >= model.settled and model.clocks[w] > clock and model.waiting[clock] then
-    model.waiting[clock][w] = {args = args, from = 9, seen = tonumber(args[8])}
+    model.waiting[clock][w] = {args = args, from = 10, seen = tonumber(args[9])}
   end
   if model.clocks[w] <= clock then
     if args[7] ~= '0' then
       model.waiting[clock] = model.waiting[clock] or {}
-      model.waiting[clock][w] = {args = args, from = 9, seen = tonumber(args[8])}
-    elseif #args > 8 then
-      note(model, tonumber(args[8]), add_all(model, args, 9))
+      model.waiting[clock][w] = {args = args, from = 10, seen = tonumber(args[9])}
+    elseif #args > 9 then
+      note(model, tonumber(args[9]), add_all(model, args, 10))
     end
     model.clocks[w] = clock + 1
     if args[7] == '2' then settle(model, ready(model)) end
   end
   return state(model)
+end
+
+-- 4 whose run; 5 worker; 6 what its program has returned: until the next run, for the case that the worker is lost before others know.
+function operations.keep(model, args)
+  if args[4] ~= model.owner then return refused('OVER of another run') end
+  model.results[tonumber(args[5]) + 1] = {owner = args[4], bytes = args[6]}
+  return 1
+end
+
+function operations.kept(model, args)
+  local found = model.results[tonumber(args[5]) + 1]
+  return found and found.owner == args[4] and found.bytes or ''
 end
 
 -- 4 whose run; 5 worker; 6 the attempt at it that has entered last, or it is late; 7 'done', or 'failed'; 8 for how many

@@ -13,7 +13,10 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Asynchronous:
-    """Nobody waits: what is pushed is added at once, and seen by all (HOGWILD!)."""
+    """Nobody waits: what is pushed is added at once, and seen by all (HOGWILD!).
+
+    What a worker has pushed in a clock that it did not end, because it was lost, is pushed again by its next attempt.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,11 +204,12 @@ class ParameterServer:
             executor: Runs them.
             program: Called as ``program(worker, input)`` with a :class:`Worker`.
             inputs: One for each worker.
-            resume: Go on with the run that was not finished, each worker at the clock where it was; begin one, if there is none.
+            resume: Go on with the run that was not finished, each worker at the clock where it was; begin one, if there was none.
             every: Write a checkpoint into the executor's store at each so many clocks of worker 0; by default never.
 
         Raises:
-            BadOption: if workers would wait for others that cannot run, as the executor has fewer.
+            BadOption: if workers would wait for others that cannot run, as the executor has fewer; or if the run to be resumed has
+                finished, or has another number of workers.
             JobFailed: if a program raised, such as a ``ShardLost``, or a ``WorkersStalled`` of those that have waited for it.
         """
         if not len(inputs):
@@ -222,7 +223,13 @@ class ParameterServer:
         if every is not None:
             whole("every", every)
         standing, owner = self.standing(), keys.new_id()
-        going_on = resume and not standing.over
+        if resume and standing.run and standing.over:
+            raise BadOption(
+                "resume=True",
+                f"finds that run {standing.run} of {self.name!r} has finished",
+                "Its arrays are there: pull() reads them. Without resume a new run begins with them.",
+            )
+        going_on = resume and bool(standing.run)
         if going_on and len(inputs) != standing.workers:
             raise BadOption(
                 f"{len(inputs)} inputs",
@@ -232,7 +239,8 @@ class ParameterServer:
         self._shards.ask("begin", standing.run + (not going_on), len(inputs), owner)
         store = executor.store.url
         work = Program(self._shards, self.consistency, program, owner, len(inputs), store, every or 0)
-        view = executor.options(packing=Packing(size=1))
+        # A copy of a worker that is slow would push what that one pushes.
+        view = executor.options(packing=Packing(size=1), backup=None)
         return view.map_async(work, range(len(inputs)), inputs).results()
 
     def standing(self) -> Standing:

@@ -18,6 +18,7 @@ from wrens.models.parameter_server import checkpoints
 from wrens.models.parameter_server.policies import Asynchronous, Bounded, Consistency, Synchronous
 from wrens.models.parameter_server.shards import Shards
 from wrens.models.parameter_server.standing import Standing
+from wrens.serialize import Pack, pack
 from wrens.store.opening import open_store
 from wrens.wire import keys
 
@@ -53,8 +54,14 @@ class Worker:
         self._time = time or SystemClock()
         self._pushed: dict[int, list[Any]] = {}
         self._attempt = keys.new_id()
-        self._standing = self._seen(shards.ask("enter", owner, number, self._attempt))
-        self.clock = self._standing.clocks[number]
+        self.clock = 0
+        self._enter()
+        self._began = self.clock
+        """The clock that this attempt has begun with."""
+        self._ended = self._standing.finished[number]
+        """Whether the program has come to its end before, and has not gone on since."""
+        self._place = 0
+        """The clock that what the program does now belongs to."""
 
     def __repr__(self) -> str:
         return f"<Worker {self.number} of {self.workers} at clock {self.clock}>"
@@ -66,9 +73,16 @@ class Worker:
             WorkersStalled: if nobody whom it waits for goes on.
         """
         while self.clock < count:
+            if self._ended:
+                self._ended = False
+                self._enter(goes_on=True)
+                continue
             self._wait()
+            self._place = self.clock
             yield self.clock
-            self.tick()
+            self._tick()
+            self._place = self.clock
+        self._place = max(self._place, count)
 
     def pull(self, array: str, index: Index = None) -> Floats:
         """Return rows of an array; see :meth:`ParameterServer.pull`."""
@@ -84,6 +98,8 @@ class Worker:
 
     def push_many(self, some: Iterable[tuple[str, Any, Index]]) -> None:
         """Add to several arrays, or several times, in one round trip."""
+        if self._place < self._began or (self._ended and self._place == self._began):
+            return  # an earlier attempt's counts: before its first clock, between loops, or after the last one
         if isinstance(self._consistency, Asynchronous):
             self._shards.push(list(some))
             return
@@ -91,7 +107,13 @@ class Worker:
         for server, words in self._shards.updates(list(some)).items():
             self._pushed.setdefault(server, []).extend(chain.from_iterable(words))
 
-    def tick(self) -> None:
+    def _enter(self, *, goes_on: bool = False) -> None:
+        """Tell servers that this attempt is the worker from now on."""
+        told = self._shards.ask("enter", self._owner, self.number, self._attempt, int(goes_on))
+        self._standing = self._seen(told)
+        self.clock = self._standing.clocks[self.number]
+
+    def _tick(self, *, last: bool = False) -> None:
         """End a clock: send what was pushed in it, once."""
         shards = self._shards
         together = (1 + (shards.count == 1)) * isinstance(self._consistency, Synchronous)
@@ -101,6 +123,7 @@ class Worker:
                 self.number,
                 self.clock,
                 together,
+                int(last),
                 shards.seen(server),
                 *self._pushed.get(server, ()),
             )
@@ -148,11 +171,24 @@ class Worker:
         failed = standing.failed if standing.failed >= 0 else None
         return WorkersStalled(self.clock, others, seconds, failed)
 
-    def finish(self) -> None:
-        """Send what was pushed after the last tick, and tell servers that nobody has to wait for this worker any more."""
+    def finish(self, result: Any) -> None:
+        """Send what was pushed after the last tick, and tell servers that nobody has to wait for this worker any more.
+
+        What the program has returned goes first: a worker that is lost from now on is not begun again, but has it from there.
+        """
+        kept = pack([result], what=lambda _: "a result")
+        if not kept.failures:  # or the job tells of them
+            self._shards.ask_each("keep", {0: (self._owner, self.number, b"".join(kept.buffers))})
         if self._pushed:
-            self.tick()
+            self._tick(last=True)
         self.leave("done")
+
+    def kept(self) -> Pack | None:
+        """Return what the program has returned in this run, if it had come to its end before its worker was lost."""
+        if not self._ended:
+            return None
+        found = self._shards.ask_each("kept", {0: (self._owner, self.number)}, changes=False)[0][0]
+        return Pack(found) if found else None
 
     def leave(self, word: str) -> None:
         """Tell servers that this worker is ``"done"``, or has ``"failed"``; called by :meth:`ParameterServer.run`."""
@@ -201,9 +237,11 @@ class Program:
         worker = kind(self.shards, self.consistency, self.owner, number, self.workers)
         if isinstance(worker, Checkpointing):
             worker.store, worker.every = self.store, self.every
+        if (kept := worker.kept()) is not None:
+            return kept.item(0)
         try:
             result = self.program(worker, given)
-            worker.finish()
+            worker.finish(result)
         except BaseException:
             with suppress(ShardLost):  # nobody can be told
                 worker.leave("failed")
