@@ -11,10 +11,11 @@ from pathlib import Path
 import emulators
 import numpy as np
 import pytest
+from clients import Clients
 from emulators import Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger import doze
+from ledger import Ledger, doze, until
 from tcp_proxy import Line, losing
 
 import wrens
@@ -266,6 +267,47 @@ def test_a_run_that_has_finished_is_not_resumed(tiers: list[kv.KeyValue], execut
             params.run(executor, work, [2, "no number"])
         assert params.run(executor, work, [4, 1], resume=True) == [4, 1]  # who had finished goes on, too
         assert params.pull("w").tolist() == [9.0] * 2
+
+
+CLIENT = """
+import sys
+import wrens
+from ledger import Ledger, hold
+from wrens import kv
+from wrens.models import parameter_server as ps
+
+def work(worker, target):
+    for clock in worker.clocks(6):
+        worker.push("w", (target - worker.pull("w")) / 3)
+        if (worker.number, clock) == (1, hangs):
+            ledger.note("hangs at", clock)
+            hold()
+    return worker.clock
+
+ledger, hangs = Ledger(sys.argv[3]), int(sys.argv[4])
+with wrens.Executor(store=sys.argv[1], max_workers=2) as ex:
+    tier = kv.connect(sys.argv[2].split(","))
+    params = ps.create(tier, {"w": ps.Dense(40)}, name="orphan", consistency=ps.Synchronous())
+    print(params.run(ex, work, [0.1, 0.7], resume=True))
+"""
+
+
+def test_the_client_is_killed_five_times_and_the_run_goes_on(
+    servers: list[str], clients: Clients, tmp_path: Path, ledger: Ledger
+) -> None:
+    given = tmp_path / "store", ",".join(servers[::2]), ledger.path
+    for clock in (0, 2, 2, 3, 5):
+        before = len(ledger.lines())
+        client = clients.start(CLIENT, *given, clock)
+        until(lambda: len(ledger.lines()) > before or client.popen.poll() is not None, 90)  # noqa: B023
+        assert client.popen.poll() is None, client.err
+        client.kill()
+        clients.all_gone()
+    assert clients.start(CLIENT, *given, 6).ok(90) == "[6, 6]\n"
+    with ps.create(
+        kv.connect(servers[::2]), {"w": ps.Dense(40)}, name="orphan", consistency=ps.Synchronous()
+    ) as params:
+        assert np.array_equal(params.pull("w"), by_hand([0.1, 0.7]))
 
 
 def test_a_slow_worker_has_no_copy(tiers: list[kv.KeyValue], executor: wrens.Executor) -> None:
