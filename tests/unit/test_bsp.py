@@ -109,6 +109,19 @@ def test_what_was_sent_may_be_changed_afterwards(ex: wrens.Executor) -> None:
     assert run.state(0)[2] == [12]
 
 
+def test_tables_of_arrow_with_text_and_nulls_are_messages(ex: wrens.Executor) -> None:
+    import pyarrow as pa
+
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if not at.number:
+            at.send(0, pa.table({"word": [f"é{at.partition}", None], "count": [2**53 + 1, None]}))
+            return None
+        return pa.concat_tables(inbox).to_pydict() if inbox else None
+
+    found = wrens.bsp(ex, step, [None] * 2, supersteps=2).state(0)
+    assert found == {"word": ["é0", None, "é1", None], "count": [2**53 + 1, None] * 2}
+
+
 def test_a_function_may_change_what_it_combines(ex: wrens.Executor) -> None:
     def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
         both = [at.partition]

@@ -41,6 +41,8 @@ def own(value: Any) -> Any:
     kind = type(value)
     if kind in _NEVER_CHANGE or (kind is tuple and all(type(one) in _NEVER_CHANGE for one in value)):
         return value
+    if kind.__module__.partition(".")[0] == "pyarrow":  # what Arrow holds cannot be changed
+        return value
     try:
         return deepcopy(value)
     except Exception:  # noqa: BLE001 - what cannot be copied can hardly be packed, and that is told where it is
