@@ -5,6 +5,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	&& { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests start thousands of processes. Where this variable is set (it is in many images for containers), each would compile
+# all that it imports, and each of pytest's processes every test module: a fifth of the suite's time and more.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Tests wait for servers and processes about as much as they compute, so several run at a time; those of a module or class stay together.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
