@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 # Tests wait for servers and processes about as much as they compute, so several run at a time; those of a module or class stay together.
-SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types contracts lambda scenario-lambda stress chaos bench clean
