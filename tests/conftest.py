@@ -50,8 +50,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keys that tests make are not those of whoever runs them."""
+    """Keys that tests make are not those of whoever runs them; but what uv has fetched need not be fetched again.
+
+    Many tests and pages have a home of their own, where uv would begin with nothing each time.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        patch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(Path(caches, "uv")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         patch.delenv("WRENS_SIGNING_KEY", raising=False)
         yield

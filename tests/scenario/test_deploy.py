@@ -438,3 +438,24 @@ def _foreign_function(aws: Account, name: str = FUNCTION, role: str = "theirs") 
 def test_the_place_is_named_by_account_and_region(aws: Account):
     place = deployed.locate(Aws("eu-west-1"), FUNCTION, "s3://lab/jobs?region=eu-west-1")
     assert place == Place("eu-west-1", "000000000000", FUNCTION, "lab", "jobs")
+
+
+def test_whoever_hands_out_credentials_is_asked_once_for_all_services(
+    aws: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It may ask for a second factor each time."""
+    asked, settings = tmp_path / "asked", tmp_path / "config"
+    given = {"Version": 1, "AccessKeyId": "test", "SecretAccessKey": "test"}
+    (tmp_path / "given").write_text(json.dumps(given))
+    hand_out = tmp_path / "hand-out"
+    hand_out.write_text(f'#!/bin/sh\necho asked >> "{asked}"\ncat "{tmp_path / "given"}"\n')
+    hand_out.chmod(0o755)
+    settings.write_text(f"[default]\ncredential_process = {hand_out}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    account = Aws("us-east-1")
+    assert account.call("sts", "GetCallerIdentity")["Account"]
+    assert account.call("iam", "ListRoles")["Roles"] == []
+    assert account.call("lambda", "ListFunctions")["Functions"] == []
+    assert asked.read_text().split() == ["asked"]

@@ -14,7 +14,7 @@ import install
 import pytest
 from clients import Clients
 from emulators import Server
-from functions import make_function, worker_zip
+from functions import make_function
 from lambda_tasks import exits, killed_unless_large, sleeps
 from ledger import Ledger, Stopwatch
 
@@ -285,9 +285,3 @@ def test_a_client_killed_after_launching_is_taken_over_from_elsewhere(
         [sys.executable, str(script), store], cwd=elsewhere, capture_output=True, text=True, timeout=110
     )
     assert done.stdout.strip() == str(sum(x * x for x in range(200))), done.stderr
-
-
-def test_the_code_of_a_function_is_the_same_every_time() -> None:
-    from wrens.backends.aws_lambda import packaging
-
-    assert packaging.build(wrens.__version__).data == worker_zip()

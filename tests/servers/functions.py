@@ -1,14 +1,18 @@
 """Functions of an emulated Lambda that run this checkout's worker.
 
 They are made without a role and without what ``wrens deploy aws`` checks, because tests make many. Decides their
-settings.
+settings, and that their code is packed once for all processes that run tests.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import platform
 from functools import cache
+from importlib.metadata import distributions
 
+import install
 from account import Account
 from emulators import Server
 
@@ -21,8 +25,31 @@ HANDLER = naming.HANDLER
 
 @cache
 def worker_zip() -> bytes:
-    """Return the code of a function, as ``wrens deploy aws`` packs it."""
-    return packaging.build(wrens.__version__).data
+    """Return the code of a function, as ``wrens deploy aws`` packs it.
+
+    It is kept beside the servers until anything of wrens or a package is another one: packing takes seconds.
+    """
+    kept = install.PLACE / f"worker-{_content()}.zip"
+    with (install.PLACE / "worker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            for old in install.PLACE.glob("worker-*.zip"):
+                old.unlink()
+            made = kept.with_suffix(".new")
+            made.write_bytes(packaging.build(wrens.__version__).data)
+            made.rename(kept)
+        return kept.read_bytes()
+
+
+def _content() -> str:
+    """Return a digest of all that the code of a function is made from: other bytes have another one."""
+    state = hashlib.sha256()
+    for name, data in packaging.own_files().items():
+        state.update(f"{name}\0{len(data)}\0".encode() + data)
+    for package in sorted({f"{one.name}=={one.version}" for one in distributions()}):
+        state.update(f"{package}\n".encode())
+    state.update(f"{wrens.__version__} {naming.python_version()} {platform.machine()}".encode())
+    return state.hexdigest()[:16]
 
 
 def make_function(

@@ -11,7 +11,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
@@ -116,9 +117,14 @@ class Installer:
         file.write_text(out, encoding="utf-8")
         return file
 
+    @cached_property
+    def _index(self) -> Mapping[str, str]:
+        """Which index is asked: the same for all that is asked together, and pip takes as long to tell as uv to resolve."""
+        return passed_on(os.environ)
+
     def _run(self, *words: str, wanted: Sequence[str]) -> str:
         try:
-            done = start(*words)
+            done = start(*words, index=self._index)
         except subprocess.TimeoutExpired:
             said = f"uv did not end within {LIMIT_S:g} s"
             raise CannotResolve(tuple(wanted), self._platform.tag, said) from None
@@ -151,8 +157,12 @@ def program() -> str:
         ) from None
 
 
-def start(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run uv with these words, and return how it ended and what it said; it asks the index that pip would ask.
+def start(*words: str, index: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run uv with these words, and return how it ended and what it said.
+
+    Args:
+        words: What is given to it.
+        index: The variables that tell it where packages are; by default those of the index that pip would ask.
 
     Raises:
         BadEnvironment: if it is not installed.
@@ -160,7 +170,7 @@ def start(*words: str) -> subprocess.CompletedProcess[str]:
     """
     return subprocess.run(
         [program(), *words],
-        env={**os.environ, **passed_on(os.environ)},
+        env={**os.environ, **(passed_on(os.environ) if index is None else index)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from wrens.backends.aws_lambda.clients import client
+from wrens.backends.aws_lambda.clients import client, session
 from wrens.errors import ServiceError
 
 ASK_S = 0.2
@@ -98,7 +98,8 @@ class Aws:
 
     def __init__(self, region: str | None = None) -> None:
         # Of a service that has to be told a region: others take one of their own when none is set.
-        first = client("lambda", region=region)
+        self._session = session()
+        first = client("lambda", region=region, of=self._session)
         self.region = str(first.meta.region_name)
         self.partition = str(first.meta.partition)
         self._clients = {"lambda": first}
@@ -106,7 +107,7 @@ class Aws:
     def client(self, service: str) -> Any:
         """Return boto3's client of a service."""
         if service not in self._clients:
-            self._clients[service] = client(service, region=self.region)
+            self._clients[service] = client(service, region=self.region, of=self._session)
         return self._clients[service]
 
     def call(self, service: str, action: str, /, **parameters: Any) -> dict[str, Any]:

@@ -42,7 +42,29 @@ class Unreachable(Exception):
     """The service did not answer, or had a fault of its own."""
 
 
-def client(service: str, *, region: str | None = None, connections: int = 10, tries: int = 4) -> Any:
+def session() -> Any:
+    """Return a session of boto3: it finds the credentials, and making one takes longer than making a client.
+
+    Raises:
+        BackendError: if boto3 is not installed, or the profile does not exist.
+    """
+    try:
+        import boto3
+        import botocore.session
+        from botocore.exceptions import ProfileNotFound
+    except ImportError as error:
+        raise BackendError("lambda", "boto3 is not installed", str(error), INSTALL) from error
+    made = botocore.session.Session()
+    made.register_component("data_loader", _loader())
+    try:
+        return boto3.session.Session(botocore_session=made)
+    except ProfileNotFound as error:
+        raise _no_profile(error) from error
+
+
+def client(
+    service: str, *, region: str | None = None, connections: int = 10, tries: int = 4, of: Any = None
+) -> Any:
     """Return a client of one of AWS's services.
 
     Args:
@@ -50,17 +72,15 @@ def client(service: str, *, region: str | None = None, connections: int = 10, tr
         region: By default that of the standard chain.
         connections: How many requests may be open at a time.
         tries: How often boto3 sends a request before it gives up; 1 leaves that to the caller.
+        of: The :func:`session` whose credentials it uses; by default one of its own.
 
     Raises:
-        BackendError: if boto3 is not installed or no region is known.
+        BackendError: if boto3 is not installed, no region is known, or the profile does not exist.
     """
-    try:
-        import boto3
-        import botocore.session
-        from botocore.config import Config
-        from botocore.exceptions import NoRegionError, ProfileNotFound
-    except ImportError as error:
-        raise BackendError("lambda", "boto3 is not installed", str(error), INSTALL) from error
+    found = of or session()
+    from botocore.config import Config
+    from botocore.exceptions import NoRegionError, ProfileNotFound
+
     config = Config(
         connect_timeout=CONNECT_S,
         read_timeout=READ_S,
@@ -69,18 +89,18 @@ def client(service: str, *, region: str | None = None, connections: int = 10, tr
         user_agent_extra="wrens",
     )
     try:
-        session = botocore.session.Session()
-        session.register_component("data_loader", _loader())
-        made = boto3.session.Session(botocore_session=session)
         # boto3 itself passes over AWS_REGION, which AWS's other tools, the store's client among them, go by.
-        region = region or os.environ.get("AWS_REGION")
-        return made.client(service, region_name=region, config=config)
+        return found.client(service, region_name=region or os.environ.get("AWS_REGION"), config=config)
     except NoRegionError as error:
         told = "Set AWS_REGION, or a region in your profile: aws configure set region eu-west-1"
         raise BackendError("lambda", "no region is set", str(error), told) from error
     except ProfileNotFound as error:
-        told = "Correct AWS_PROFILE, or make the profile: aws configure --profile NAME"
-        raise BackendError("lambda", "the profile does not exist", str(error), told) from error
+        raise _no_profile(error) from error
+
+
+def _no_profile(error: Exception) -> BackendError:
+    told = "Correct AWS_PROFILE, or make the profile: aws configure --profile NAME"
+    return BackendError("lambda", "the profile does not exist", str(error), told)
 
 
 @cache

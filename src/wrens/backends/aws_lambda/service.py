@@ -13,7 +13,16 @@ from typing import Any
 
 import msgspec
 
-from wrens.backends.aws_lambda.clients import DEPLOY, DOCTOR, Throttled, Unreachable, client, or_none, told
+from wrens.backends.aws_lambda.clients import (
+    DEPLOY,
+    DOCTOR,
+    Throttled,
+    Unreachable,
+    client,
+    or_none,
+    session,
+    told,
+)
 from wrens.backends.aws_lambda.orders import Answer
 from wrens.errors import BackendError, VersionMismatch
 from wrens.version import __version__
@@ -49,8 +58,9 @@ class Service:
     """
 
     def __init__(self, *, region: str | None = None, connections: int = 10) -> None:
-        self._lambda = client("lambda", region=region, connections=connections, tries=1)
-        self._asking = client("lambda", region=region)
+        shared = session()
+        self._lambda = client("lambda", region=region, connections=connections, tries=1, of=shared)
+        self._asking = client("lambda", region=region, of=shared)
         self._logs: Any = None  # made when something has to be looked up, which is seldom
         self.region: str = self._lambda.meta.region_name
 
