@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Tests wait for servers and processes as much as they compute, so several run at a time. Those of a module or class stay together, and
 # share what it has set up; in the order of the folders, because short modules have to come last.
-SIDE_BY_SIDE := --numprocesses 4 --dist loadscope --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 # Of few modules the longest would be waited for: tests are handed out one by one.
 ONE_BY_ONE := --numprocesses 4 --dist worksteal
 
