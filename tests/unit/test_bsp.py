@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -75,7 +77,7 @@ def test_columns_travel_by_name(ex: wrens.Executor, kind: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["sum", "min", "max"])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, "m8[s]"])
 @pytest.mark.parametrize("spread", [1, 10**9])
 def test_rows_of_one_index_become_one(way: str, dtype: Any, spread: int) -> None:
     chance = np.random.default_rng(1)
@@ -86,7 +88,37 @@ def test_rows_of_one_index_become_one(way: str, dtype: Any, spread: int) -> None
     for i, row, one in zip(found, columns["x"], columns["y"], strict=True):
         assert row.tolist() == together(values[index == i], axis=0).tolist()
         assert one == row[0]
-    assert columns["x"].dtype == columns["y"].dtype == dtype
+    assert columns["x"].dtype == columns["y"].dtype == (values.sum().dtype if way == "sum" else dtype)
+
+
+@pytest.mark.parametrize("values", [np.float32, np.float64])
+@pytest.mark.parametrize(("dtype", "last"), [(np.int8, 100), (np.int16, 20000), (np.int32, 40000)])
+def test_no_row_is_lost_whose_index_is_of_a_narrow_type(dtype: Any, last: int, values: Any) -> None:
+    index = np.arange(-last, last + 1).astype(dtype)
+    found, columns = by_index(index, {"": np.arange(len(index)).astype(values)}, "sum")
+    assert found.dtype == dtype
+    assert np.array_equal(found, index)
+    assert np.array_equal(columns[""], np.arange(len(index)))
+
+
+@pytest.mark.parametrize("senders", [1, 2])
+@pytest.mark.parametrize("times", [1, 300])
+@pytest.mark.parametrize(
+    ("dtype", "added"),
+    [(bool, "int64"), (np.uint8, "uint64"), (np.int16, "int64"), (np.float32, "float32"), (float, "float64")],
+)
+def test_sums_do_not_overflow_whoever_adds_up(
+    ex: wrens.Executor, dtype: Any, added: str, times: int, senders: int
+) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number == 0 and at.partition < senders:
+            for part in np.array_split(np.ones(times, dtype), 2):
+                at.send_array(1, part, index=np.full(len(part), 7, np.uint8))
+        (one, *_) = inbox.arrays() or [None]
+        return None if one is None else (str(one.dtype), str(inbox.array().dtype), inbox.array().tolist())
+
+    found = wrens.bsp(ex, step, [None] * 2, combine="sum", supersteps=2).state(1)
+    assert found == (added, added, [times * senders])
 
 
 def test_what_was_sent_may_be_changed_afterwards(ex: wrens.Executor) -> None:
@@ -224,6 +256,24 @@ def test_what_is_wrong_with_a_message_is_said(ex: wrens.Executor) -> None:
         assert isinstance(error, BadMessage)
         assert said in str(error)
 
+    import pyarrow as pa
+
+    one, other = pa.array([2**53 + 1, None]), pa.array([1, 2])
+    for table, said in (
+        ({"a": one}, "nulls in the column 'a'"),
+        (pa.table({"a": one, "b": other}), "fill_null"),
+        (pa.record_batch([other, other], names=["a", "a"]), "two columns that are both called 'a'; rename"),
+        ({1: [1], "1": [2]}, "two columns that are both called '1'"),
+        ({}, "without columns"),
+    ):
+        error = failure(ex, sends((table, None)))
+        assert isinstance(error, BadMessage)
+        assert said in str(error)
+
+    error = failure(ex, sends((np.array(["a"]), [1])), combine="sum")
+    assert isinstance(error, BadMessage)
+    assert "there is no 'sum'" in str(error)
+
     def told(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
         if at.partition:
             at.aggregate("loss", 1)
@@ -239,8 +289,126 @@ def test_rows_of_two_kinds_from_two_senders_are_refused(ex: wrens.Executor) -> N
 
     error = failure(ex, step)
     assert isinstance(error, BadMessage)
-    assert "float64" in str(error)
-    assert "float32" in str(error)
+    assert "float64 by partition 0" in str(error)
+    assert "float32 by partition 1" in str(error)
+
+
+def indexed(types: list[Any], value: int) -> Callable[..., Any]:
+    """Return a step by which each partition sends partition 1 a row, with an index of its type."""
+
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        if at.number == 0:
+            at.send_array(1, [1], index=np.array([value], types[at.partition]))
+        return str(inbox.index.dtype), inbox.index.tolist()
+
+    return step
+
+
+@pytest.mark.parametrize("combine", [None, "sum"])
+def test_an_index_is_never_rounded(ex: wrens.Executor, combine: str | None) -> None:
+    big = 2**53 + 1
+    error = failure(ex, indexed([np.int64, np.uint64], big), combine=combine)
+    assert isinstance(error, BadMessage)
+    assert "index of int64 by partition 0" in str(error)
+    assert "index of uint64 by partition 1" in str(error)
+
+    # Each of them fits one that was there before, and not the other.
+    three = indexed([np.uint32, np.int32, np.uint64], 3)
+    with pytest.raises(JobFailed) as caught:
+        wrens.bsp(ex, three, [None] * 3, combine=combine, supersteps=2)
+    (error,) = caught.value.failures.values()
+    assert "index of int32 by partition 1" in str(error)
+    assert "index of uint64 by partition 2" in str(error)
+
+    def alone(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+        if at.partition:
+            at.send_array(0, [1], index=np.array([big]))
+            at.send_array(0, [1], index=np.array([big], np.uint64))
+
+    assert "index of uint64 after" in str(failure(ex, alone, combine=combine))
+
+    run = wrens.bsp(ex, indexed([np.int32, np.int64], 3), [None] * 2, combine=combine, supersteps=2)
+    assert run.state(1) == ("int64", [3] if combine else [3, 3])
+
+
+@pytest.mark.parametrize("index", [None, [0]])
+def test_a_function_to_combine_rows_is_refused(ex: wrens.Executor, index: Any) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+        if at.partition:
+            at.send_array(0, [1], index=index)
+
+    error = failure(ex, step, combine=operator.add)
+    assert isinstance(error, BadMessage)
+    assert "combine=_operator.add" in str(error)
+    assert "combine='sum', 'min' or 'max'" in str(error)
+
+
+@pytest.mark.parametrize("way", ["min", "max"])
+@pytest.mark.parametrize("place", range(3))
+def test_nan_wins_wherever_it_is(ex: wrens.Executor, way: str, place: int) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> Any:
+        value = math.nan if at.partition == place else float(at.partition)
+        if at.number == 0:
+            at.aggregate("all", value)
+            at.send(0, value)
+            at.send_array(0, [value], index=[0])
+        if place == at.partition == 0:
+            at.aggregate("one", math.nan)
+        at.aggregate("one", 1.0)
+        return at.aggregated.get("all"), [*inbox, *inbox.array().tolist()]
+
+    run = wrens.bsp(ex, step, [None] * 3, combine=way, aggregate={"all": way, "one": way}, supersteps=2)
+    told, (message, row) = run.state(0)
+    assert math.isnan(told)
+    assert math.isnan(message)
+    assert math.isnan(row)
+    assert math.isnan(run.aggregated["one"]) == (place == 0)
+
+
+def test_a_run_goes_on_after_an_aggregator_that_raised(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+
+    def step(at: wrens.Superstep, state: int, inbox: wrens.Inbox) -> Any:
+        ledger.note(at.number, at.partition)
+        at.aggregate("top", np.array([at.partition, at.number]) if at.number == 1 else at.partition)
+        return state + 1
+
+    def run(way: Any, **options: Any) -> wrens.Run:
+        with wrens.Executor("inline", store=tmp_path) as ex:
+            return wrens.bsp(ex, step, [0] * 3, aggregate={"top": way}, supersteps=2, **options)
+
+    with pytest.raises(BadMessage) as caught:
+        run("max", name="mine", resume=True)
+    error = caught.value
+    assert (error.partition, error.superstep) == (1, 1)
+    assert isinstance(error.__cause__, ValueError)
+    for said in (
+        "aggregate={'top': 'max'}",
+        "ndarray",
+        "truth value",
+        "name='mine', resume=True",
+        "superstep 1",
+    ):
+        assert said in str(error)
+    before = ledger.lines()
+    assert run(np.maximum, name="mine", resume=True).aggregated["top"].tolist() == [2, 1]
+    assert ledger.lines() == before
+
+    with pytest.raises(BadMessage, match="nothing of it is kept"):
+        run(min)
+    assert {key.split("/")[1] for key in open_store(tmp_path).list("jobs/")} == {"mine"}
+
+
+def test_an_aggregator_that_raises_for_two_values_of_one_partition_is_named(ex: wrens.Executor) -> None:
+    def step(at: wrens.Superstep, state: Any, inbox: wrens.Inbox) -> None:
+        if at.partition:
+            at.aggregate("top", 1)
+            at.aggregate("top", "x")
+
+    error = failure(ex, step, aggregate={"top": "max"})
+    assert isinstance(error, BadMessage)
+    assert isinstance(error.__cause__, TypeError)
+    assert "told 'top' a value of type str" in str(error)
 
 
 def test_options_that_cannot_be_are_refused_before_anything_runs(ex: wrens.Executor) -> None:

@@ -10,7 +10,7 @@
     ├── fix the data
     │   ├── NoData (FileNotFoundError)        an address of data names nothing that is there
     │   ├── BadData (ValueError)              a piece of it is not what it was said to be
-    │   ├── BadMessage (ValueError)           what a partition sends or was sent cannot be
+    │   ├── BadMessage (ValueError)           what a partition sends, tells or was sent cannot be
     │   ├── BadPair (TypeError)               what a function made of it cannot be grouped by key
     │   ├── BadValue (ValueError)             a value of the key-value tier is not what an operation needs
     │   ├── BadUpdate (ValueError)            what an array of a parameter server was sent does not go with it

@@ -85,7 +85,7 @@ class ExchangeLost(WrensError):
 
 
 class BadMessage(WrensError, ValueError):
-    """A partition of a bulk-synchronous program has sent what cannot be sent, or asks for what it was not sent.
+    """A partition of a bulk-synchronous program has sent or told what cannot be, or asks for what it was not sent.
 
     Args:
         partition: Its number.

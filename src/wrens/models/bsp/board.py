@@ -63,6 +63,9 @@ class Board:
             done: What each task returned, by partition.
             ways: How what partitions tell becomes one.
             seconds: How long the superstep took.
+
+        Raises:
+            BadMessage: if what partitions have told cannot be combined.
         """
         states, halted = list(self.states), list(self.halted)
         for p, one in done.items():
@@ -73,7 +76,7 @@ class Board:
             states=tuple(states),
             halted=tuple(halted),
             sent=tuple(done[p].written for p in sorted(done) if some_messages(done[p].written)),
-            aggregated=aggregated(done, ways),
+            aggregated=aggregated(done, ways, self.number),
             steps=(*self.steps, step_of(self.number, done, seconds)),
         )
 
@@ -83,12 +86,14 @@ class Board:
         return places | {written.key for written in self.sent}
 
 
-def aggregated(done: Mapping[int, Done], ways: Mapping[str, Way]) -> dict[str, Any]:
-    """Return what partitions have told, combined in their order."""
+def aggregated(done: Mapping[int, Done], ways: Mapping[str, Way], number: int) -> dict[str, Any]:
+    """Return what partitions have told in a superstep, combined in their order."""
     found: dict[str, Any] = {}
     for p in sorted(done):
         for name, value in done[p].aggregated.items():
-            found[name] = combining.function_of(ways[name])(found[name], value) if name in found else value
+            if name in found:
+                value = combining.told(ways, name, found[name], value, partition=p, superstep=number)
+            found[name] = value
     return found
 
 

@@ -18,12 +18,22 @@ from wrens.models.bsp import combining
 from wrens.models.bsp.combining import Way
 from wrens.models.exchange import Slice
 from wrens.serialize import Pack, pack
+from wrens.serialize.functions import name_of
 from wrens.store.port import Buffer
 
 if TYPE_CHECKING:  # programs with Python messages do without NumPy
     import numpy.typing as npt
 
-    from wrens.models.bsp.columns import Columns, Typed
+    from wrens.models.bsp.columns import Columns, Kind, Typed
+
+ONE_KIND = (
+    "Send one receiver rows of one kind: columns of the same names and types, all with an index or all without, and no "
+    "index of uint64 beside one of a signed type."
+)
+FOR_ROWS = (
+    "Rows of one index become one by combine='sum', 'min' or 'max'. For a function, send Python messages with at.send; or "
+    "leave combine= out, and call it on what the inbox has."
+)
 
 
 _NEVER_CHANGE = frozenset({int, float, complex, bool, str, bytes, type(None)})
@@ -75,6 +85,7 @@ class Outbox:
         self.sender, self.number, self.partitions, self.combine = sender, number, partitions, combine
         self._python: dict[int, list[Any]] = {}
         self._typed: dict[int, list[Typed]] = {}
+        self._kinds: dict[int, dict[Kind, int]] = {}
         self.sent = 0
         self.told: dict[str, Any] = {}
         self.halted = False
@@ -95,22 +106,19 @@ class Outbox:
 
         to = self._receiver(to)
         sent = self._typed.setdefault(to, [])
+        if callable(self.combine):
+            problem = f"sent partition {to} rows, which combine={name_of(self.combine)} is not applied to"
+            raise self._bad(problem, FOR_ROWS)
         try:
-            rows = columns.typed(values, index)
+            rows = columns.typed(values, index, self.combine)
         except ValueError as error:
             advice = "send_array takes arrays of numbers, all of one length; send takes any value."
             raise self._bad(f"sent partition {to} {error}", advice) from error
-        if sent and not columns.alike(sent[0], rows):
-            problem = f"sent partition {to} {columns.shape_of(rows)} after {columns.shape_of(sent[0])}"
-            raise self._bad(problem, "Send one receiver rows of one kind.")
+        if other := columns.misfit(rows, self.sender, self._kinds.setdefault(to, {})):
+            raise self._bad(f"sent partition {to} {columns.kind_of(rows)} after {other[0]}", ONE_KIND)
         index, found = rows
         sent.append((copy(index), {name: copy(column) for name, column in found.items()}))
         self.sent += len(next(iter(found.values())))
-
-    def tell(self, name: str, value: Any, way: Way) -> None:
-        """Tell a value, as it is now, for an aggregator."""
-        value = own(value)
-        self.told[name] = combining.function_of(way)(self.told[name], value) if name in self.told else value
 
     def parts(self) -> Iterator[list[Buffer]]:
         """Yield for each receiver what is written for it.
@@ -124,7 +132,8 @@ class Outbox:
                 yield []
                 continue
             what = f"a message of partition {self.sender} to partition {to}"
-            yield packed((python, _joined(typed, self.combine) if typed else None), what)
+            rows = (self.sender, _joined(typed, self.combine)) if typed else None
+            yield packed((python, rows), what)
 
     def _receiver(self, to: int) -> int:
         try:
@@ -157,7 +166,7 @@ class Inbox:
     def __init__(self, slices: Sequence[Slice], combine: Way | None, receiver: int, number: int) -> None:
         self._slices, self._combine = slices, combine
         self._receiver, self._number = receiver, number
-        self._found: tuple[list[Any], list[Typed]] | None = None
+        self._found: tuple[list[Any], dict[int, Typed]] | None = None
         self._rows: Typed | None = None
 
     def __bool__(self) -> bool:
@@ -177,7 +186,7 @@ class Inbox:
 
         With ``combine="sum"`` and an index, or to be added up by hand: ``sum(inbox.arrays())``.
         """
-        return [self._only(columns) for _, columns in self._read()[1]]
+        return [self._only(columns) for _, columns in self._read()[1].values()]
 
     def array(self) -> npt.NDArray[Any]:
         """Return all that was sent as arrays without names as one, in the order of the senders; maybe an empty one."""
@@ -211,23 +220,27 @@ class Inbox:
         if not typed:
             index, array = columns.none_at_all()
             return index, {columns.ONLY: array}
-        for other in typed[1:]:
-            if not columns.alike(typed[0], other):
-                problem = f"was sent {columns.shape_of(typed[0])} and {columns.shape_of(other)}"
-                raise BadMessage(self._receiver, self._number, problem, "Send one receiver rows of one kind.")
         if self._rows is None:
-            self._rows = columns.joined(typed, self._combine) if len(typed) > 1 else typed[0]
+            known: dict[Kind, int] = {}
+            for sender, rows in typed.items():
+                if other := columns.misfit(rows, sender, known):
+                    kind, who = other
+                    problem = f"was sent {kind} by partition {who} and {columns.kind_of(rows)} by partition {sender}"
+                    raise BadMessage(self._receiver, self._number, problem, ONE_KIND)
+            some = list(typed.values())
+            self._rows = columns.joined(some, self._combine) if len(some) > 1 else some[0]
         return self._rows
 
-    def _read(self) -> tuple[list[Any], list[Typed]]:
+    def _read(self) -> tuple[list[Any], dict[int, Typed]]:
+        """Return the Python messages, and the typed ones by sender."""
         if self._found is None:
             python: list[Any] = []
-            typed: list[Typed] = []
+            typed: dict[int, Typed] = {}
             for data in exchange.read(self._slices):
                 messages, rows = Pack(data).item(0)
                 python += messages
                 if rows is not None:
-                    typed.append(rows)
+                    typed[rows[0]] = rows[1]
             if self._combine is not None and len(python) > 1:
                 python = [reduce(combining.function_of(self._combine), python)]
             self._found = python, typed

@@ -21,7 +21,7 @@ from wrens.core.attach import attach
 from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.core.policy import Packing, whole
-from wrens.errors import BadOption, JobFailed, JobIncomplete, StoreError, UnknownJob
+from wrens.errors import BadMessage, BadOption, JobFailed, JobIncomplete, StoreError, UnknownJob
 from wrens.models import exchange
 from wrens.models.bsp import checkpoints, combining
 from wrens.models.bsp.board import Board
@@ -62,8 +62,9 @@ def bsp(
             called again when a worker is lost, so it has to return and send the same then.
         states: The first state of each partition.
         data: What each partition needs in each superstep and never changes, such as its edges.
-        combine: How messages to one receiver become one: a function of two Python messages, or ``"sum"``, ``"min"``, ``"max"``,
-            which also make one of rows with the same index. It must not depend on how messages are grouped.
+        combine: How messages to one receiver become one: a function of two Python messages (a program that sends rows has
+            none), or ``"sum"``, ``"min"``, ``"max"``, which also make one of rows with the same index. It must not depend
+            on how messages are grouped.
         aggregate: For each name that ``at.aggregate`` is called with, how values become one, likewise.
         supersteps: How many there are at most; by default no end.
         name: Makes the run one that can be resumed, and keeps its last states.
@@ -75,6 +76,7 @@ def bsp(
     Raises:
         BadOption: if an option cannot be, ``states`` and ``data`` differ in length, or the name is taken.
         JobFailed: if a step raised. A run with a name can be resumed after that, with another function.
+        BadMessage: if what partitions have told cannot be combined. Likewise.
 
     >>> import wrens
     >>> def largest(at, state, inbox):
@@ -163,7 +165,11 @@ class _Program:
         """Carry out a superstep, and delete what only the one before needed."""
         done = self._done(board.number, board.turns())
         now = self._clock.now()
-        new = board.after(done, self._stepper.ways, now - self._since)
+        try:
+            new = board.after(done, self._stepper.ways, now - self._since)
+        except BadMessage as error:
+            advice = f"{error.advice}\n  {self._kept(board.number)}"
+            raise BadMessage(error.partition, error.superstep, error.problem, advice) from error.__cause__
         self._since = now
         if self._named:
             new = checkpoints.record(self._store, self._run, new)
@@ -171,6 +177,15 @@ class _Program:
         self._waste.append((board, new, self._jobs))
         self._jobs = []
         return new
+
+    def _kept(self, number: int) -> str:
+        """Return what is said of a superstep whose steps were all called, and that cannot be ended."""
+        if not self._named:
+            return "The run had no name, so nothing of it is kept."
+        return (
+            f"What the partitions did in superstep {number} and before is kept: "
+            f"wrens.bsp(..., name={self._run!r}, resume=True) goes on with the aggregate= that it is given."
+        )
 
     def _done(self, number: int, turns: Sequence[Turn]) -> dict[int, Done]:
         """Return what the tasks of a superstep returned, by partition: from jobs that there are, and from one of now."""

@@ -14,9 +14,9 @@ from typing import Any
 from wrens.clock import SystemClock
 from wrens.errors import BadOption
 from wrens.models import exchange
-from wrens.models.bsp import warm
+from wrens.models.bsp import combining, warm
 from wrens.models.bsp.combining import Way
-from wrens.models.bsp.messages import Inbox, Outbox, packed
+from wrens.models.bsp.messages import Inbox, Outbox, own, packed
 from wrens.models.exchange import Slice, Written
 from wrens.serialize.functions import name_of
 from wrens.wire import keys
@@ -109,10 +109,11 @@ class Superstep:
             partition: To whom.
             values: An array; or several of one length by name, as a dict or an Arrow batch.
             index: For each row a whole number, such as for which of the receiver's items it is. With ``combine="sum"``,
-                ``"min"`` or ``"max"`` rows of one index become one.
+                ``"min"`` or ``"max"`` rows of one index become one; sums of whole numbers and of truth values have 64 bits.
 
         Raises:
-            BadMessage: if there is no such partition, or these are no such rows.
+            BadMessage: if there is no such partition, these are no such rows (an Arrow column with nulls is none), or
+                ``combine`` is a function, which is for Python messages.
         """
         self._outbox.send_array(partition, values, index)
 
@@ -121,6 +122,7 @@ class Superstep:
 
         Raises:
             BadOption: if ``aggregate`` of :func:`wrens.bsp` has no such name.
+            BadMessage: if this and what the partition has told before cannot be combined.
         """
         if name not in self._ways:
             known = ", ".join(map(repr, self._ways)) or "none"
@@ -129,7 +131,11 @@ class Superstep:
                 f"has no way to combine values; there are ways for {known}",
                 f"Write wrens.bsp(..., aggregate={{{name!r}: 'sum'}}).",
             )
-        self._outbox.tell(name, value, self._ways[name])
+        told, value = self._outbox.told, own(value)
+        if name in told:
+            where = {"partition": self.partition, "superstep": self.number}
+            value = combining.told(self._ways, name, told[name], value, **where)
+        told[name] = value
 
     def halt(self) -> None:
         """Vote to end: this partition's step is not called again until somebody sends it a message."""
