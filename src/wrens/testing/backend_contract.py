@@ -321,7 +321,7 @@ class BackendContract:
         with self.exam("hang") as (backend, desk):
             run(backend, desk.job({}, 1).invocations())  # so that a worker is warm
             job = desk.job({1: ["hang"]}, 4)
-            run(backend, job.invocations(stop_at=SystemClock().wall() + 1.5))
+            run(backend, job.invocations(stop_at=SystemClock().wall() + 3))
             assert job.results() == {0: 0}
             tasks = [(c.start, c.count, c.losses) for c in job.handed_on().values()]
             assert tasks == [(1, 1, 0), (2, 2, 0)]
