@@ -1,12 +1,15 @@
-"""Workers on Lambda read data beside the store, and write results there, as far as their role may, and no further."""
+"""Workers on Lambda read data beside the store, and write results there, as far as their role may; and what they can do is measured."""
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import emulators
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,6 +20,7 @@ import wrens
 from wrens.backends.aws_lambda import permissions
 from wrens.backends.aws_lambda.naming import Place, default_function
 from wrens.cli.app import app
+from wrens.cli.app import run as started
 from wrens.errors import StoreDenied
 from wrens.models.partitions.words import counted as words_counted
 from wrens.models.sort.target import target_of
@@ -132,3 +136,27 @@ def test_two_stages_run_there_and_leave_results_where_they_may(made: Account) ->
     found = made.client("s3").list_objects_v2(Bucket="library")["Contents"]
     assert {"sorted/large/part-00000": LARGE}.items() <= {one["Key"]: one["Size"] for one in found}.items()
     assert not [one["Key"] for one in found if "uploads/" in one["Key"] or "elsewhere" in one["Key"]]
+
+
+@pytest.mark.usefixtures("reader", "made")
+def test_what_workers_there_can_do_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    there = "--backend", "lambda", "--store", STORE, "--json"
+
+    def measured(*words: str) -> Any:
+        assert started(["bench", *words, *there]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    (rates,) = measured("store", "--workers", "2", "--megabytes", "1")["runs"]
+    assert [len(rates[direction]["each"]) for direction in ("write", "read")] == [2, 2]
+    parts = measured("breakdown", "--workers", "2", "--seconds", "0.1")
+    assert [one["compute"] >= 0.1 for one in parts["attempts"]] == [True, True]
+    assert parts["lost"] == 0
+    with emulators.redis(tmp_path) as server:
+        url = f"redis://127.0.0.1:{server.port}"
+        kinds = measured("kv", "--workers", "2", "--seconds", "0.2", "--url", url)
+    assert [(one["what"], one["workers"], one["right"]) for one in kinds] == [
+        ("put", 2, True),
+        ("get", 2, True),
+    ]
+    (products,) = measured("flops", "--workers", "2", "--size", "64")["runs"]
+    assert [one["right"] for one in products["each"]] == [True, True]
