@@ -18,6 +18,7 @@ from wrens.backends.aws_lambda.orders import Order
 from wrens.backends.aws_lambda.pacing import Window
 from wrens.clock import SystemClock
 from wrens.errors import BackendError
+from wrens.wire import decoders
 from wrens.wire.records import Invocation, Policy
 
 # --- how many requests are open -------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class Scripted:
                 raise Throttled
             if dice < self._throttled + self._failed:
                 raise Unreachable
-            order = orders._order(payload)
+            order = decoders.from_json(orders.Order, payload)
             self.taken.update(one.attempt for one in order.invocations)
             if dice > 1 - self._lost:
                 raise Unreachable
@@ -223,7 +224,7 @@ def test_large_attempts_and_those_of_other_functions_travel_alone(monkeypatch: p
     seen: list[Order] = []
     heard = Heard()
     invoker = Invoker(
-        lambda _, payload: seen.append(orders._order(payload)), SystemClock(), heard.on_sent, heard.on_failed
+        lambda _, payload: seen.append(decoders.from_json(orders.Order, payload)), SystemClock(), heard.on_sent, heard.on_failed
     )
     many = [attempt(n) for n in range(64)]
     invoker.put(many, lambda one: "large" if one.start % 16 == 0 else "small")

@@ -18,7 +18,7 @@ from wrens.report.cost import add_up, bill
 from wrens.store import open_store
 from wrens.store.meters import meter_at
 from wrens.testing.small_jobs import SmallJob
-from wrens.wire import envelope, keys
+from wrens.wire import decoders, envelope, keys
 from wrens.wire.records import Account, Loss, Metered, Requests, Usage
 from wrens.worker import attempt
 from wrens.worker.host import Host
@@ -145,7 +145,7 @@ class Bucket:
         if self._refuses:
             raise StoreDenied("put", key, self.url, "read only")
         meter_at(self.url).count("put", key, len(data))
-        self.kept[key] = msgspec.json.decode(data, type=Account)
+        self.kept[key] = decoders.from_json(Account, data)
 
 
 def accounts_of(bucket):

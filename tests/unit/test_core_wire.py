@@ -16,7 +16,7 @@ from wrens.core.policy import Packing
 from wrens.core.verdicts import evidence_line, give_up, hand_on, likely_cause
 from wrens.errors import BadOption, Cancelled, DamagedObject, TaskTimeout, VersionMismatch, WorkerLost
 from wrens.serialize import rebuild_failure
-from wrens.wire import envelope, keys
+from wrens.wire import decoders, envelope, keys
 from wrens.wire.records import (
     VERSION,
     Child,
@@ -160,7 +160,7 @@ def test_an_invocation_is_small() -> None:
     )
     text = msgspec.msgpack.encode(invocation)
     assert len(text) < 700
-    assert msgspec.msgpack.decode(text, type=Invocation) == invocation
+    assert decoders.from_msgpack(Invocation, text) == invocation
 
 
 # --- keys -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from wrens.backends.base import Committed, Lost, Notice
 from wrens.backends.watching import SILENT_S
 from wrens.clock import Clock, SystemClock, VirtualClock
 from wrens.store import Store, open_store
-from wrens.wire import envelope, keys
+from wrens.wire import decoders, envelope, keys
 from wrens.wire.records import Heartbeat, Invocation, Loss, Policy
 
 URL = "memory://lambda-backend"
@@ -40,7 +40,7 @@ class Scripted:
 
     def invoke(self, name: str, payload: bytes) -> None:
         self.before()
-        for one in orders._order(payload).invocations:
+        for one in decoders.from_json(orders.Order, payload).invocations:
             self.taken[one.attempt] = name
 
     def close(self) -> None:

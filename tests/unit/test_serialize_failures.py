@@ -13,6 +13,7 @@ import pytest
 from wrens import errors
 from wrens.errors import Cancelled, RemoteError
 from wrens.serialize import describe_failure, rebuild_failure
+from wrens.wire import decoders
 from wrens.wire.records import Failure
 
 
@@ -25,7 +26,7 @@ def raised(error: BaseException) -> BaseException:
 
 def there_and_back(error: BaseException, **more: Any) -> BaseException:
     failure = describe_failure(raised(error), **more)
-    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(failure), type=Failure)
+    sent = decoders.from_msgpack(Failure, msgspec.msgpack.encode(failure))
     return rebuild_failure(sent)
 
 

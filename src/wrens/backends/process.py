@@ -26,8 +26,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
+from wrens.wire import decoders
 from wrens.wire.records import Invocation, Loss
 from wrens.worker import page
 from wrens.worker.output import read_tail
@@ -37,7 +36,6 @@ BOOT = (
     "import sys; sys.path[:] = sys.argv.pop(2).split('\\n'); "
     "from wrens.worker.main import start; start(sys.argv)"
 )
-_decode = msgspec.msgpack.Decoder(Notice).decode
 
 
 class Process:
@@ -123,7 +121,7 @@ class Process:
                 return notices, False
             if not data:
                 return notices, True
-            notices += map(_decode, self._frames.feed(data))
+            notices += (decoders.from_msgpack(Notice, each) for each in self._frames.feed(data))
             if len(data) < 65_536:
                 return notices, False
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from wrens.store.opening import cache_home
+from wrens.wire import decoders
 from wrens.wire.records import EnvironmentRecord
 
 FOLDER = "wrens-environments"
@@ -30,7 +31,7 @@ class Memory(msgspec.Struct, frozen=True):
 def recall(wish: str) -> Memory | None:
     """Return what came of a wish, named by its digest; ``None`` when nobody remembers."""
     try:
-        return msgspec.json.decode(_file(wish).read_bytes(), type=Memory)
+        return decoders.from_json(Memory, _file(wish).read_bytes())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

@@ -18,6 +18,7 @@ import msgspec
 
 from wrens.errors import BadStoreURL
 from wrens.store import Fault, FaultyStore, Store, open_store
+from wrens.wire import decoders
 
 PREFIX = "faulty+"
 
@@ -57,7 +58,7 @@ def open_faulty(url: str, *, create: bool = True) -> Store:
     if not mark:
         raise BadStoreURL("open", "", url, f"write {PREFIX}file:///directory?script=/path/to/faults.json")
     try:
-        faults = msgspec.json.decode(Path(unquote(named)).read_bytes(), type=list[Fault])
+        faults = decoders.from_json(list[Fault], Path(unquote(named)).read_bytes())
     except (OSError, msgspec.MsgspecError) as error:
         raise BadStoreURL("open", "", url, f"the script does not read: {error}") from error
     store = FaultyStore(open_store(address.rstrip("?&"), create=create), faults)

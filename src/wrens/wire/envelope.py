@@ -17,13 +17,13 @@ from typing import TypeVar
 import msgspec
 
 from wrens.errors import DamagedObject, ForeignRecord, VersionMismatch
+from wrens.wire import decoders
 from wrens.wire.records import VERSION
 
 ALIGN = 64
 _MAGIC = b"wrens" + bytes([VERSION]) + b"\0\0"
 _PAD = bytes(ALIGN)
 _encoder = msgspec.msgpack.Encoder()
-_decoders: dict[type, msgspec.msgpack.Decoder[object]] = {}
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
@@ -58,14 +58,11 @@ def unseal(kind: type[T], data: Buffer, key: str = "an object") -> tuple[T, memo
     end = record_end(view[:16], key)
     if len(view) < end:
         raise DamagedObject(key, f"it is cut off in its record: {len(view)} of {end} bytes")
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
-        record = decoder.decode(view[16:end])
+        record = decoders.from_msgpack(kind, view[16:end])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedObject(key, str(error)) from error
-    return record, view[end + padding(end) :]  # type: ignore[return-value]
+    return record, view[end + padding(end) :]
 
 
 def record_end(head: Buffer, key: str = "an object") -> int:
@@ -135,8 +132,8 @@ def from_json(kind: type[T], data: Buffer, key: str = "an object") -> T:
     """
     text = bytes(data)
     try:
-        made = msgspec.json.decode(text, type=_Made)
+        made = decoders.from_json(_Made, text)
         check_version(made.v, key, made.wrens)
-        return msgspec.json.decode(text, type=kind)
+        return decoders.from_json(kind, text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedObject(key, str(error)) from error

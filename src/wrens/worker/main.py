@@ -21,10 +21,8 @@ import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
-import msgspec
-
 from wrens.serialize import set_resolver, tidy
-from wrens.wire import keys
+from wrens.wire import decoders, keys
 from wrens.wire.records import Invocation
 from wrens.worker import page
 from wrens.worker.attempt import run
@@ -52,12 +50,11 @@ def main(fds: tuple[int, int, int]) -> NoReturn:
     sys.stdout, sys.stderr = text_stream(1), text_stream(2)
     faulthandler.enable(file=kept[1])
     frames = _frames(source)
-    setup = msgspec.msgpack.decode(next(frames), type=Setup)
+    setup = decoders.from_msgpack(Setup, next(frames))
     host = _host(setup, sink, memoryview(shared).cast("q"), Output(kept))
-    decode = msgspec.msgpack.Decoder(Invocation).decode
     surroundings = Surroundings()
     for data in frames:
-        invocation = decode(data)
+        invocation = decoders.from_msgpack(Invocation, data)
         if surroundings.are_of(keys.driver_of(invocation.attempt)):
             host.initialized.clear()
         _serve(invocation, host)

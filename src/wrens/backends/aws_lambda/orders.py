@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from wrens.wire import envelope
+from wrens.wire import decoders, envelope
 from wrens.wire.records import VERSION, Invocation, Refusal
 
 PAYLOAD_BYTES = 1_000_000
@@ -63,10 +63,6 @@ class Answer(msgspec.Struct, frozen=True):
     refused: Refusal | None = None
 
 
-_order = msgspec.json.Decoder(Order).decode
-_trial = msgspec.json.Decoder(Trial).decode
-
-
 def encode(order: Order | Trial) -> bytes:
     """Return an order or a trial as the payload of an invocation."""
     return msgspec.json.encode(order)
@@ -85,7 +81,9 @@ def decode(event: object) -> Order | Trial:
     if isinstance(event, dict) and isinstance(event.get("v"), int):
         envelope.check_version(event["v"], "the invocation")
     text = msgspec.json.encode(event)
-    return _order(text) if isinstance(event, dict) and "invocations" in event else _trial(text)
+    if isinstance(event, dict) and "invocations" in event:
+        return decoders.from_json(Order, text)
+    return decoders.from_json(Trial, text)
 
 
 def together(backlog: int, requests: int) -> int:

@@ -32,6 +32,7 @@ from wrens.backends.aws_lambda.naming import (
 from wrens.backends.aws_lambda.stamp import FILE, RECORDS, Stamp
 from wrens.environments.installer import start
 from wrens.errors import BadOption, CannotDeploy
+from wrens.wire import decoders
 
 ARCHS = {"x86_64": "x86_64", "arm64": "aarch64"}
 """The processors that Lambda offers, and what wheels call them."""
@@ -146,9 +147,7 @@ def compiled(name: str, source: bytes) -> tuple[str, bytes]:
 
 def read(files: Mapping[str, bytes]) -> Stamp:
     """Return the stamp among files."""
-    from msgspec import json
-
-    return json.decode(files[FILE], type=Stamp)
+    return decoders.from_json(Stamp, files[FILE])
 
 
 def own_files() -> Files:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from wrens.backends.aws_lambda.clients import (
     DEPLOY,
     DOCTOR,
@@ -26,6 +24,7 @@ from wrens.backends.aws_lambda.clients import (
 from wrens.backends.aws_lambda.orders import Answer
 from wrens.errors import BackendError, VersionMismatch
 from wrens.version import __version__
+from wrens.wire import decoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ class Service:
             said = text.decode("utf-8", "replace")[:2000]
             problem = f"the function {name} cannot carry out anything"
             raise BackendError("lambda", problem, said, f"Make it anew: {DEPLOY}   {DOCTOR}")
-        return msgspec.json.decode(text, type=Answer)
+        return decoders.from_json(Answer, text)
 
     def log_of(self, name: str, words: str, since_ms: int) -> list[str]:
         """Return the log lines of the invocation whose first line contains ``words``, to its end.

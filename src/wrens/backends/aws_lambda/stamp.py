@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct, json
 
+from wrens.wire import decoders
 from wrens.wire.records import VERSION as RECORDS
 
 FILE = "wrens-worker.json"
@@ -51,7 +52,7 @@ def read_stamp(folder: Path | str | None = None) -> Stamp | None:
     """
     place = Path(__file__).parents[3] if folder is None else Path(folder)
     try:
-        return json.decode((place / FILE).read_bytes(), type=Stamp)
+        return decoders.from_json(Stamp, (place / FILE).read_bytes())
     except (OSError, ValueError):
         return None
 
