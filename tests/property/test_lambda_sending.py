@@ -224,7 +224,10 @@ def test_large_attempts_and_those_of_other_functions_travel_alone(monkeypatch: p
     seen: list[Order] = []
     heard = Heard()
     invoker = Invoker(
-        lambda _, payload: seen.append(decoders.from_json(orders.Order, payload)), SystemClock(), heard.on_sent, heard.on_failed
+        lambda _, payload: seen.append(decoders.from_json(orders.Order, payload)),
+        SystemClock(),
+        heard.on_sent,
+        heard.on_failed,
     )
     many = [attempt(n) for n in range(64)]
     invoker.put(many, lambda one: "large" if one.start % 16 == 0 else "small")
