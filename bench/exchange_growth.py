@@ -19,7 +19,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -31,9 +30,6 @@ from systems import WORKERS
 if TYPE_CHECKING:
     from wrens.models.stages import Stage
 
-HERE = Path(__file__).parent
-SERVERS = HERE.parent / "tests" / "servers"
-sys.path.append(str(SERVERS))
 TEXT_MB = 1000
 """Of text no more is made; beyond, the same files are read again."""
 
@@ -96,29 +92,18 @@ def _words(ex: Any, folder: Path, times: int, _scratch: Path) -> Sequence[Stage]
 
 def _crossed(megabytes: int, partitions: int, way: str) -> Reading:
     """Let as many tasks write parts as read them, through an exchange in an emulated S3."""
-    from emulators import ministack
+    import logged_store
 
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        sys.path[:0] = [str(home), str(HERE)]
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(home), str(HERE), os.environ.get("PYTHONPATH", "")])
-        server = stack.enter_context(ministack(home / "server"))
-        server.make_bucket("bench")
-        os.environ.update(server.environment)
-        import logged_store
+    import wrens
+    from wrens.models.exchange import choosing
 
-        import wrens
-        from wrens.models.exchange import choosing
-
-        logged_store.offer(home)
-        os.environ[logged_store.INNER] = "s3://bench/store?signed=no"
-        os.environ[logged_store.LOG] = str(home / "log")
-        with wrens.Executor(store="logged://bench", max_workers=WORKERS) as ex:
+    with logged_store.emulated_s3() as requests:
+        with wrens.Executor(store=logged_store.ADDRESS, max_workers=WORKERS) as ex:
             list(ex.map(abs, range(WORKERS)))
             began = perf_counter()
             _pass(ex, megabytes * 10**6, partitions, way)
             took = perf_counter() - began
-        log = [one for one in logged_store.read_log(home / "log") if "/exchange/" in one.key]
+        log = [one for one in logged_store.read_log(requests) if "/exchange/" in one.key]
     expected = choosing.requests("two-level" if way == "two-level" else "packed", partitions, partitions)
     seen = {verb: [one for one in log if one.verb == verb] for verb in ("put", "get", "list")}
     writes, reads = len(seen["put"]), len(seen["get"])

@@ -9,13 +9,18 @@ several.
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from wrens.store import MeteredStore, open_store
 from wrens.store.port import Buffer, Mode, Store
 
+HERE = Path(__file__).parent
+ADDRESS = "logged://bench"
 INNER, LOG = "WRENS_BENCH_INNER", "WRENS_BENCH_LOG"
 """Environment variables: the address of the store that answers, and the file of requests."""
 
@@ -107,3 +112,21 @@ def offer(folder: Path) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrens-bench\nVersion: 0\n")
     (info / "entry_points.txt").write_text("[wrens.stores]\nlogged = logged_store:open_logged\n")
+
+
+@contextmanager
+def emulated_s3() -> Iterator[Path]:
+    """Have an emulated S3 answer at :data:`ADDRESS`, for this process and its workers; yield the file of requests."""
+    sys.path.append(str(HERE.parent / "tests" / "servers"))
+    from emulators import ministack
+
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        sys.path[:0] = [str(home), str(HERE)]
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(home), str(HERE), os.environ.get("PYTHONPATH", "")])
+        with ministack(home / "server") as server:
+            server.make_bucket("bench")
+            offer(home)
+            os.environ.update(server.environment)
+            os.environ.update({INNER: "s3://bench/store?signed=no", LOG: str(home / "log")})
+            yield home / "log"

@@ -32,6 +32,7 @@ SCRIPTS = (
     "sort_records",
     "pagerank",
     "barrier",
+    "superstep_messages",
     "sort_limited",
     "exchange_growth",
     "write_sizes",

@@ -6,6 +6,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crossings import expected, passed, some_parts
@@ -50,6 +51,35 @@ def test_requests_are_those_of_the_formula(
         assert (seen["PutObject"], seen["GetObject"]) == asked
         assert seen.keys() <= {"PutObject", "GetObject", "DeleteObject"}
         assert not [key for key in open_store(url).list("") if "/exchange/" in key]
+
+
+def _one_round(at: wrens.Superstep, state: int, inbox: wrens.Inbox) -> int:
+    for to in range(at.partitions) if at.data == "all" else [(at.partition + 1) % at.partitions]:
+        at.send(to, at.partition)
+    return state + sum(inbox)
+
+
+@pytest.mark.parametrize(
+    ("way", "to", "partitions", "writes", "reads"),
+    [
+        (wrens.Packed(), "all", 9, 0, 9 * 9),
+        (wrens.TwoLevel(), "all", 9, 3 * 3, 9 * 3 + 9 * 3),
+        (None, "all", 30, 5 * 5, 30 * 5 + 30 * 5),
+        (None, "next", 30, 0, 30),
+    ],
+)
+def test_messages_between_supersteps_take_as_few_requests(
+    proxy: Proxy, tmp_path: Path, way: Exchange | None, to: str, partitions: int, writes: int, reads: int
+) -> None:
+    url = f"s3://exchange/{tmp_path.name}?endpoint={proxy.url}"
+    with wrens.Executor("inline", store=url) as ex:
+        given: Any = {"data": [to] * partitions, "supersteps": 2, "exchange": way}
+        run = wrens.bsp(ex, _one_round, [0] * partitions, **given)
+        seen = Counter(one.operation for one in proxy.log() if "/exchange/" in one.key)
+        assert run.state(1) == (sum(range(partitions)) if to == "all" else 0)
+    # First states with data, and states with messages of two supersteps; each first state and data are read once.
+    assert seen["PutObject"] == 3 * partitions + writes
+    assert seen["GetObject"] == 2 * partitions + reads
 
 
 def _seen(proxy: Proxy) -> Counter[str]:

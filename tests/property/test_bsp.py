@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wrens
+from wrens.models.exchange import Exchange
 
 Sends = dict[tuple[int, int], list[tuple[int, int]]]
 """For superstep and partition: to whom, and what."""
@@ -69,6 +70,7 @@ def executor() -> Iterator[wrens.Executor]:
     st.sets(steps_and_partitions),
     st.sampled_from([None, "sum", "min", "max"]),
     st.integers(1, 6),
+    st.sampled_from([None, wrens.Packed(), wrens.TwoLevel()]),
 )
 def test_a_program_comes_to_the_same_as_a_plain_loop(
     executor: wrens.Executor,
@@ -77,11 +79,18 @@ def test_a_program_comes_to_the_same_as_a_plain_loop(
     votes: set[tuple[int, int]],
     combine: str | None,
     most: int,
+    way: Exchange | None,
 ) -> None:
     data = [({n: sent for (n, q), sent in sends.items() if q == p}, votes) for p in range(partitions)]
-    ways = {"sum": "sum"}
     run = wrens.bsp(
-        executor, step, [[]] * partitions, data=data, combine=combine, aggregate=ways, supersteps=most
+        executor,
+        step,
+        [[]] * partitions,
+        data=data,
+        combine=combine,
+        aggregate={"sum": "sum"},
+        supersteps=most,
+        exchange=way,
     )
     assert (list(run.states()), run.supersteps, run.aggregated) == reference(
         partitions, sends, votes, combine, most

@@ -49,9 +49,9 @@ def expected(tmp_path: Path) -> list[int]:
         return list(run(ex, Mixing(Ledger(tmp_path / "peace"))).states())
 
 
-def killed(tmp_path: Path, ledger: Ledger, kills: Places, store: str = "") -> None:
+def killed(tmp_path: Path, ledger: Ledger, kills: Places, store: str = "", **options: Any) -> None:
     """Run the program while workers are killed, and compare."""
     with wrens.Executor(store=store or tmp_path / "store", max_workers=2) as ex:
-        found = run(ex.options(retry=wrens.Retry(lost=10)), Mixing(ledger, kills))
+        found = run(ex.options(retry=wrens.Retry(lost=10)), Mixing(ledger, kills), **options)
         assert list(found.states()) == expected(tmp_path)
     assert all(ledger.counts()[f"{number} {p}"] >= 2 for number, p in kills)

@@ -22,6 +22,12 @@ def test_a_worker_is_killed_in_every_superstep(tmp_path: Path, ledger: Ledger) -
     killed(tmp_path, ledger, {(number, number % PARTITIONS) for number in range(SUPERSTEPS)})
 
 
+def test_a_worker_is_killed_while_messages_go_by_a_stage_in_the_middle(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    killed(tmp_path, ledger, {(1, 0), (4, 2), (9, 1)}, exchange=wrens.TwoLevel())
+
+
 def whereabouts(_at: wrens.Superstep, state: list[int], _inbox: wrens.Inbox) -> list[int]:
     return [*state, os.getpid()]
 

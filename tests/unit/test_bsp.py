@@ -16,7 +16,7 @@ from ledger import Ledger
 
 import wrens
 from wrens.errors import BadMessage, BadOption, JobFailed, ObjectMissing
-from wrens.models.bsp import warm
+from wrens.models.bsp import delivering, warm
 from wrens.models.bsp.columns import by_index
 from wrens.models.exchange import Slice
 from wrens.programs import graphs
@@ -454,6 +454,53 @@ def test_only_the_last_states_are_left(tmp_path: Path) -> None:
             wrens.bsp(ex, step, [0, 0], name="mine")
         with pytest.raises(BadOption, match="has 3 partitions"):
             wrens.bsp(ex, step, [0, 0, 0], name="mine", resume=True)
+
+
+class ClientDied(BaseException):
+    """Ends a client in the middle of something."""
+
+
+def to_all(at: wrens.Superstep, state: list[int], inbox: wrens.Inbox) -> list[int]:
+    for to in range(at.partitions):
+        at.send(to, 10 * at.partition + at.number)
+    return [*state, *inbox]
+
+
+def test_a_client_that_died_when_messages_were_brought_together_can_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver, times = delivering.deliver, []
+
+    def dies(*given: Any) -> delivering.Delivery:
+        found = deliver(*given)
+        times.append(found.made)
+        if len(times) == 3:
+            raise ClientDied
+        return found
+
+    options: dict[str, Any] = {"supersteps": 5, "name": "run", "resume": True, "exchange": wrens.TwoLevel()}
+    with wrens.Executor("inline", store=tmp_path) as ex, monkeypatch.context() as patched:
+        patched.setattr(delivering, "deliver", dies)
+        with pytest.raises(ClientDied):
+            wrens.bsp(ex, to_all, [[]] * 4, **options)
+    assert [len(made) for made in times] == [0, 4, 4]
+    with wrens.Executor("inline", store=tmp_path) as ex:
+        run = wrens.bsp(ex, to_all, [[]] * 4, **options)
+        assert list(run.states()) == [[10 * p + n for n in range(4) for p in range(4)]] * 4
+        assert set(ex.store.list(f"{keys.exchange('run')}/")) == {place.key for place in run.places}
+        # Of what only moved messages nothing is left, and not only when the executor has closed.
+        ex.shutdown()
+    assert {key.split("/")[1] for key in open_store(tmp_path).list("jobs/")} == {"run"}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [wrens.Redis("redis://127.0.0.1:1"), wrens.Chosen(redis=wrens.Redis("redis://127.0.0.1:1")), "packed"],
+)
+def test_messages_stay_in_the_store(ex: wrens.Executor, way: Any) -> None:
+    with pytest.raises(BadOption, match="checkpoint"):
+        wrens.bsp(ex, to_all, [[]], exchange=way)
+    assert list(ex.store.list("jobs/")) == []
 
 
 def test_a_run_whose_step_raised_goes_on_with_a_better_one(tmp_path: Path) -> None:

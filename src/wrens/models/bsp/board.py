@@ -6,7 +6,7 @@ Decides who is awake, whether the run is over, and which objects are still neede
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,24 +45,30 @@ class Board:
         """Whether all have voted to halt, and no message is left."""
         return all(self.halted) and not self.sent
 
+    def inboxes(self) -> Sequence[Sequence[Slice]]:
+        """Return for each partition where the messages to it were written."""
+        count = len(self.states)
+        return exchange.columns(self.sent)[:count] if self.sent else [[]] * count
+
     def turns(self) -> list[Turn]:
         """Return the tasks of the next superstep: one for each partition that is awake."""
-        columns = exchange.columns(self.sent)
         found = []
-        for p, state in enumerate(self.states):
-            inbox = columns[p] if columns else []
+        for p, (state, inbox) in enumerate(zip(self.states, self.inboxes(), strict=True)):
             if not self.halted[p] or any(True for _ in inbox):
                 data = self.data[p] if self.data else None
                 found.append(Turn(self.number, p, state, data, inbox, self.aggregated))
         return found
 
-    def after(self, done: Mapping[int, Done], ways: Mapping[str, Way], seconds: float) -> Board:
+    def after(
+        self, done: Mapping[int, Done], ways: Mapping[str, Way], seconds: float, moved_s: float
+    ) -> Board:
         """Return what there is after the next superstep.
 
         Args:
             done: What each task returned, by partition.
             ways: How what partitions tell becomes one.
             seconds: How long the superstep took.
+            moved_s: How long of these it took to bring its messages together.
 
         Raises:
             BadMessage: if what partitions have told cannot be combined.
@@ -77,7 +83,7 @@ class Board:
             halted=tuple(halted),
             sent=tuple(done[p].written for p in sorted(done) if some_messages(done[p].written)),
             aggregated=aggregated(done, ways, self.number),
-            steps=(*self.steps, step_of(self.number, done, seconds)),
+            steps=(*self.steps, step_of(self.number, done, seconds, moved_s)),
         )
 
     def keys(self) -> set[str]:
@@ -97,7 +103,7 @@ def aggregated(done: Mapping[int, Done], ways: Mapping[str, Way], number: int) -
     return found
 
 
-def step_of(number: int, done: Mapping[int, Done], seconds: float) -> Step:
+def step_of(number: int, done: Mapping[int, Done], seconds: float, moved_s: float) -> Step:
     """Return what a superstep took: what the busiest worker did, and the rest."""
     busy: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for one in done.values():
@@ -109,8 +115,8 @@ def step_of(number: int, done: Mapping[int, Done], seconds: float) -> Step:
         len(done),
         seconds,
         step_s,
-        task_s - step_s,
-        max(0.0, seconds - task_s),
+        moved_s + task_s - step_s,
+        max(0.0, seconds - moved_s - task_s),
         sum(one.sent for one in done.values()),
         sum(one.written.nbytes for one in done.values()),
     )

@@ -20,7 +20,8 @@ class Step:
         active: How many partitions were awake.
         seconds: From one superstep to the next.
         compute: Of these, in the step itself.
-        exchange: Of these, for reading states and data and for writing; messages are read when a step asks for them.
+        exchange: Of these, for reading states and data, for writing, and for bringing messages together; messages are read
+            when a step asks for them.
         barrier: The rest: planning, launching, verdicts, waiting.
         messages: Messages that were sent; of typed ones, rows.
         nbytes: Bytes that were written, states included.

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -22,14 +23,14 @@ from wrens.core.executor import Executor
 from wrens.core.job import Job
 from wrens.core.policy import Packing, whole
 from wrens.errors import BadMessage, BadOption, JobFailed, JobIncomplete, StoreError, UnknownJob
-from wrens.models import exchange
-from wrens.models.bsp import checkpoints, combining
+from wrens.models.bsp import checkpoints, combining, delivering
 from wrens.models.bsp.board import Board
 from wrens.models.bsp.combining import Way
+from wrens.models.bsp.delivering import Delivery
 from wrens.models.bsp.messages import Inbox, packed
 from wrens.models.bsp.results import Run
 from wrens.models.bsp.superstep import Done, Stepper, Superstep, Turn
-from wrens.models.exchange import Slice
+from wrens.models.exchange import Exchange, Slice, columns, is_near, write
 from wrens.wire import keys
 
 AT_ONCE = 16
@@ -50,6 +51,7 @@ def bsp(
     name: str | None = None,
     resume: bool = False,
     keep: bool = False,
+    exchange: Exchange | None = None,
 ) -> Run:
     """Run a bulk-synchronous program: a step for each partition, superstep after superstep, with messages between them.
 
@@ -72,6 +74,9 @@ def bsp(
             ``states`` and ``data`` are those that it was begun with: only how many there are is compared. One that has ended is
             returned as it is.
         keep: Delete nothing of supersteps that are over.
+        exchange: The way of messages: :class:`wrens.Packed`, which reads a range for each partition that has sent some,
+            :class:`wrens.TwoLevel`, with a map between two supersteps that brings them together, or :class:`wrens.Chosen`.
+            By default what costs less, with what a superstep of this run takes beside its work. The result is the same.
 
     Raises:
         BadOption: if an option cannot be, ``states`` and ``data`` differ in length, or the name is taken.
@@ -92,9 +97,10 @@ def bsp(
     """
     ways = dict(aggregate or {})
     _check(step, states, data, combine, ways, supersteps, name, resume=resume)
+    delivering.check(exchange)
     run = name or keys.new_id()
     stepper = Stepper(step, combine, ways, len(states), executor.store.url, keys.exchange(run))
-    program = _Program(executor, stepper, run, named=name is not None, keep=keep)
+    program = _Program(executor, stepper, run, exchange, named=name is not None, keep=keep)
     try:
         board = checkpoints.last(executor.store, run) if resume else None
         program.resumed = board is not None
@@ -120,13 +126,24 @@ def bsp(
 class _Program:
     """A run as the client drives it."""
 
-    def __init__(self, executor: Executor, stepper: Stepper, run: str, *, named: bool, keep: bool) -> None:
-        self._executor, self._store = executor, executor.store
+    def __init__(
+        self,
+        executor: Executor,
+        stepper: Stepper,
+        run: str,
+        way: Exchange | None,
+        *,
+        named: bool,
+        keep: bool,
+    ) -> None:
+        self._executor, self._store, self._way = executor, executor.store, way
         self._stepper, self._run, self._named, self._keep = stepper, run, named, keep
         self._jobs: list[str] = []
         """Those of the superstep that is under way."""
-        self._waste: list[tuple[Board, Board, list[str]]] = []
-        """Boards before and after supersteps that are over, and the jobs of these."""
+        self._delivery: Delivery | None = None
+        """Where the messages of the superstep that is under way are, once somebody needs to know."""
+        self._waste: list[tuple[int, set[str], list[str]]] = []
+        """Of supersteps that are over the number, keys that nobody needs any more, and the jobs."""
         self._clock = SystemClock()
         self._since = self._clock.now()
         self.resumed = False
@@ -137,7 +154,7 @@ class _Program:
         if self._named and checkpoints.is_taken(self._store, self._run):
             raise checkpoints.taken(self._store, self._run)
         puts = [(i, (state,) if data is None else (state, data[i])) for i, state in enumerate(states)]
-        with ThreadPoolExecutor(1 if exchange.is_near(self._store.url) else AT_ONCE) as pool:
+        with ThreadPoolExecutor(1 if is_near(self._store.url) else AT_ONCE) as pool:
             placed = list(pool.map(lambda put: self._put(*put), puts))
         board = Board(
             0,
@@ -158,15 +175,16 @@ class _Program:
             for kind, value in zip(kinds, values, strict=False)
         ]
         folder = keys.exchange(self._run)
-        columns = exchange.columns([exchange.write(parts, store=self._store.url, folder=folder)])
-        return [next(iter(column)) for column in columns]
+        written = write(parts, store=self._store.url, folder=folder)
+        return [next(iter(column)) for column in columns([written])]
 
     def next(self, board: Board) -> Board:
         """Carry out a superstep, and delete what only the one before needed."""
-        done = self._done(board.number, board.turns())
+        done = self._done(board)
         now = self._clock.now()
+        delivery, self._delivery = self._delivery or Delivery([]), None
         try:
-            new = board.after(done, self._stepper.ways, now - self._since)
+            new = board.after(done, self._stepper.ways, now - self._since, delivery.seconds)
         except BadMessage as error:
             advice = f"{error.advice}\n  {self._kept(board.number)}"
             raise BadMessage(error.partition, error.superstep, error.problem, advice) from error.__cause__
@@ -174,7 +192,7 @@ class _Program:
         if self._named:
             new = checkpoints.record(self._store, self._run, new)
         self.resumed = False
-        self._waste.append((board, new, self._jobs))
+        self._waste.append((board.number, (board.keys() | delivery.made) - new.keys(), self._jobs))
         self._jobs = []
         return new
 
@@ -187,31 +205,40 @@ class _Program:
             f"wrens.bsp(..., name={self._run!r}, resume=True) goes on with the aggregate= that it is given."
         )
 
-    def _done(self, number: int, turns: Sequence[Turn]) -> dict[int, Done]:
+    def _done(self, board: Board) -> dict[int, Done]:
         """Return what the tasks of a superstep returned, by partition: from jobs that there are, and from one of now."""
-        done: dict[int, Done] = {}
+        turns, done = board.turns(), dict[int, Done]()
         for again in count():
             left = [turn for turn in turns if turn.partition not in done]
             if not left:
                 break
-            job, ours = self._job(number, again, left)
-            self._clear()  # while the workers are busy
+            ours = True
             try:
+                job, ours = self._job(board, again, left)
+                self._clear()  # while the workers are busy
                 found = dict(enumerate(job.results()))
             except (JobFailed, JobIncomplete) as error:
                 if ours:
                     if self._named:
                         error.add_note(
-                            f"This was superstep {number} of the run {self._run!r}. What came before and the other partitions' "
-                            f"steps are kept: wrens.bsp(..., name={self._run!r}, resume=True) goes on."
+                            f"This was superstep {board.number} of the run {self._run!r}. What came before and the other "
+                            f"partitions' steps are kept: wrens.bsp(..., name={self._run!r}, resume=True) goes on."
                         )
                     raise
                 found = error.results
             done.update((left[task].partition, one) for task, one in found.items())
         return done
 
-    def _job(self, number: int, again: int, turns: Sequence[Turn]) -> tuple[Job[Done], bool]:
+    def _delivered(self, board: Board, turns: Sequence[Turn]) -> list[Turn]:
+        """Return turns that know where their messages are now. A superstep whose job is there already needs none."""
+        if self._delivery is None:
+            folder = keys.exchange(self._run)
+            self._delivery = delivering.deliver(self._executor, self._way, board, folder)
+        return [replace(turn, inbox=self._delivery.inboxes[turn.partition]) for turn in turns]
+
+    def _job(self, board: Board, again: int, turns: Sequence[Turn]) -> tuple[Job[Done], bool]:
         """Return the job of a superstep, and whether it was made here."""
+        number = board.number
         name = self._job_name(number, again)
         self._jobs.append(name)
         if self.resumed:
@@ -219,6 +246,7 @@ class _Program:
                 return attach(name, store=self._store, max_workers=self._executor.workers), False
         size = -(-len(turns) // (ROUNDS * self._executor.workers))
         view = self._executor.options(name=name, packing=Packing(size=size))
+        turns = self._delivered(board, turns)
         try:
             job = view.map_async(self._stepper, turns)
         except BadOption:
@@ -238,11 +266,11 @@ class _Program:
     def _clear(self) -> None:
         """Delete what only supersteps that are over needed."""
         waste, self._waste = self._waste, []
-        for old, new, jobs in waste if not self._keep else ():
+        for number, unneeded, jobs in waste if not self._keep else ():
             with suppress(StoreError):
-                self._store.delete(sorted(old.keys() - new.keys()))
+                self._store.delete(sorted(unneeded))
                 if self._named:
-                    self._store.delete([keys.superstep(self._run, old.number)])
+                    self._store.delete([keys.superstep(self._run, number)])
             for job in jobs:
                 if job != self._run:
                     self._executor.discard(job)

@@ -16,7 +16,16 @@ goes with its job. Without a crossing :func:`write` and :func:`forget` do for th
 from __future__ import annotations
 
 from wrens.models.exchange.index import Slice, Written, columns, joined
-from wrens.models.exchange.policies import Chosen, Crossing, Exchange, Packed, Redis, TwoLevel, crossing
+from wrens.models.exchange.policies import (
+    Chosen,
+    Crossing,
+    Exchange,
+    Packed,
+    Redis,
+    TwoLevel,
+    brought_together,
+    crossing,
+)
 from wrens.models.exchange.reading import read, spooled
 from wrens.models.exchange.storing import forget, is_near, write
 
@@ -29,6 +38,7 @@ __all__ = [
     "Slice",
     "TwoLevel",
     "Written",
+    "brought_together",
     "columns",
     "crossing",
     "forget",

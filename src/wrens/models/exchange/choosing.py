@@ -115,7 +115,17 @@ def memory(n: int, m: int, nbytes: int) -> int:
     return ceil(nbytes * ROOM) + n * m * VALUE
 
 
-def taken(way: Way, n: int, m: int, nbytes: int, workers: int, figures: Figures, *, shards: int = 0) -> Taken:
+def taken(
+    way: Way,
+    n: int,
+    m: int,
+    nbytes: int,
+    workers: int,
+    figures: Figures,
+    *,
+    shards: int = 0,
+    parts: int | None = None,
+) -> Taken:
     """Return what a way takes.
 
     Args:
@@ -126,8 +136,11 @@ def taken(way: Way, n: int, m: int, nbytes: int, workers: int, figures: Figures,
         workers: How many tasks run at a time.
         figures: Rates and prices.
         shards: Redis servers; by default as many as the memory needs.
+        parts: How many of the n × m parts are not empty, where that is known; a reader asks for no others.
     """
     writes, reads = requests(way, n, m)
+    if way == "packed" and parts is not None:
+        reads = min(reads, parts)
     if way == "redis":
         needed = memory(n, m, nbytes)
         shards = shards or max(1, ceil(needed / (figures.shard_gb * 1e9)))

@@ -162,27 +162,13 @@ class Crossing:
         written = list(written)
         self._made += written
         policy = self._policy
-        n, m = sum(one.nbytes > 0 for one in written), len(shares)
-        nbytes = sum(one.nbytes for one in written)
         if isinstance(policy, Redis):
-            spilt = _spilt(written)
+            spilt, nbytes = _spilt(written), sum(one.nbytes for one in written)
             self.told += f"; {nbytes / 1e9:.3g} GB were written"
             self.told += f", {spilt / 1e9:.3g} GB of them to the store" if spilt else ""
             return list(shares)
-        figures = policy.figures if isinstance(policy, Chosen) else Figures()
-        found = _ways(n, m, nbytes, self._executor.workers, figures)
-        best = choosing.least(found)
-        if isinstance(policy, Packed):
-            best = found[0]
-        elif isinstance(policy, TwoLevel):
-            best = found[1]
-        elif any(is_near(one.store) for one in written):
-            self.told += f"packed: {n:,} × {m:,} parts on this computer, where reading needs no requests"
-            return list(shares)
-        self.told += choosing.explained(best, found, n, m)
-        if best.way != "two-level" or not two_level.can_move(shares):
-            return list(shares)
-        moved, made = two_level.moved(self._executor, shares)
+        moved, made, told = brought_together(self._executor, policy, written, shares)
+        self.told += told
         self._made += made
         return moved
 
@@ -225,6 +211,41 @@ def crossing(
         step.end()
 
 
+def brought_together(
+    executor: Executor,
+    policy: Exchange,
+    written: Sequence[Written],
+    shares: Sequence[Sequence[Slice]],
+    folder: str = "",
+) -> tuple[list[Sequence[Slice]], list[Written], str]:
+    """Run a stage in the middle, if that is the way.
+
+    Args:
+        executor: Runs it.
+        policy: The way that is wished for.
+        written: What tasks of stage 1 have returned.
+        shares: For each task of stage 2 its columns.
+        folder: What keys of its objects begin with; by default they lie below its job.
+
+    Returns:
+        What each task of stage 2 reads; what was written in the middle; and a line that tells why.
+    """
+    n, m = sum(one.nbytes > 0 for one in written), len(shares)
+    if not isinstance(policy, (Packed, TwoLevel)) and any(is_near(one.store) for one in written):
+        told = f"packed: {n:,} × {m:,} parts on this computer, where reading needs no requests"
+        return list(shares), [], told
+    parts, nbytes = two_level.extent(shares)
+    figures = policy.figures if isinstance(policy, Chosen) else Figures()
+    packed, twice = _ways(n, m, nbytes, executor.workers, figures, parts=parts)
+    wished = packed if isinstance(policy, Packed) else twice if isinstance(policy, TwoLevel) else None
+    best = wished or choosing.least([packed, twice])
+    told = choosing.explained(best, [packed, twice], n, m)
+    if best.way != "two-level" or not two_level.can_move(shares):
+        return list(shares), [], told
+    moved, made = two_level.moved(executor, shares, folder)
+    return moved, made, told
+
+
 def fit(policy: Redis, needed: int, *, known: bool) -> str:
     """Look whether servers have the memory that is needed, and return a sentence about it.
 
@@ -253,10 +274,12 @@ def fit(policy: Redis, needed: int, *, known: bool) -> str:
     )
 
 
-def _ways(n: int, m: int, nbytes: int, workers: int, figures: Figures) -> list[choosing.Taken]:
+def _ways(
+    n: int, m: int, nbytes: int, workers: int, figures: Figures, *, parts: int | None = None
+) -> list[choosing.Taken]:
     """Return what packed and two-level take, in this order."""
     return [
-        choosing.taken("packed", n, m, nbytes, workers, figures),
+        choosing.taken("packed", n, m, nbytes, workers, figures, parts=parts),
         choosing.taken("two-level", n, m, nbytes, workers, figures),
     ]
 

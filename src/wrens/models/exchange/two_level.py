@@ -37,6 +37,17 @@ class Haul:
     counts: tuple[int, ...]
 
 
+def extent(shares: Sequence[Sequence[Slice]]) -> tuple[int, int]:
+    """Return how many reads there are without a middle stage, for a task may have nothing for some readers, and of how many bytes."""
+    found = []
+    for one in shares:
+        if isinstance(one, Column):
+            found += [sum(task.lengths[one.first : one.stop]) for task in one.tasks]
+        else:
+            found += [each.length for each in one]
+    return sum(map(bool, found)), sum(found)
+
+
 def can_move(shares: Sequence[Sequence[Slice]]) -> bool:
     """Tell whether shares are the columns of objects, one after the other, as a middle stage needs them."""
     found = [one for one in shares if isinstance(one, Column)]
@@ -49,13 +60,15 @@ def can_move(shares: Sequence[Sequence[Slice]]) -> bool:
 
 
 def moved(
-    executor: Executor, shares: Sequence[Sequence[Slice]]
+    executor: Executor, shares: Sequence[Sequence[Slice]], folder: str = ""
 ) -> tuple[list[Sequence[Slice]], list[Written]]:
     """Run the middle stage.
 
     Args:
         executor: Runs it.
         shares: What each reader would read without it; see :func:`can_move`.
+        folder: What keys of its objects begin with, so that they outlive its job, which is deleted at once; by default
+            they lie below the job.
 
     Returns:
         What each reader reads now, and what there is to delete when they have.
@@ -68,7 +81,11 @@ def moved(
     rows, wide = groups(len(tasks), len(found))
     # The names and the keeping that the user has asked for are for what he gets.
     between = executor.options(name=None, keep=False, fail_fast=True)
-    made = between.map_async(move, _hauls(found, rows, wide)).results()
+    mover = Mover(found[0].tasks[0].written.store, folder) if folder else Mover()
+    job = between.map_async(mover, _hauls(found, rows, wide))
+    made = job.results()
+    if folder:
+        executor.discard(job.id)
     across = -(-len(found) // wide)
     new: list[Sequence[Slice]] = []
     for k in range(across):
@@ -92,8 +109,32 @@ def _hauls(shares: Sequence[Column], rows: int, wide: int) -> Iterator[list[Haul
             yield hauls or [Haul(Slice("", "", 0, ()), (0,) * len(some))]
 
 
-def move(hauls: Sequence[Haul]) -> Written:
-    """Bring together for some readers what some tasks wrote for them, as one object: the task in the middle."""
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """The task in the middle: brings together for some readers what some tasks wrote for them, as one object.
+
+    Args:
+        store: URL of the store to write to; by default that of the task.
+        folder: What the object's key begins with there; by default it lies below the task's job.
+    """
+
+    store: str = ""
+    folder: str = ""
+
+    def __call__(self, hauls: Sequence[Haul]) -> Written:
+        """Read some ranges, and write them as one object."""
+        readers, nbytes = _together(hauls)
+        store, folder = storing.here(self.store, self.folder)
+        ready = storing.prepared(
+            map(nesting.nested, readers), squeeze=False, checked=is_signed(storing.store_of(store))
+        )
+        key = storing.put(store, folder, ready.parts)
+        sizes_in_memory = storing.words(nbytes)
+        return Written(store, key, ready.lengths.tobytes(), sizes_in_memory, ready.digests, nested=True)
+
+
+def _together(hauls: Sequence[Haul]) -> tuple[list[list[nesting.Pieces]], list[int]]:
+    """Return for each reader what tasks wrote for it, and how many bytes of memory that takes."""
     readers: list[list[nesting.Pieces]] = [[] for _ in hauls[0].counts]
     nbytes = [0] * len(readers)
     wanted = [one for one in hauls if any(one.counts)]
@@ -108,10 +149,4 @@ def move(hauls: Sequence[Haul]) -> Written:
                 readers[j].append((lengths, sizes, data[at : at + sum(lengths)]))
                 nbytes[j] += sum(sizes or lengths)
                 at, i = at + sum(lengths), i + count
-    store, folder = storing.here("", "")
-    ready = storing.prepared(
-        map(nesting.nested, readers), squeeze=False, checked=is_signed(storing.store_of(store))
-    )
-    key = storing.put(store, folder, ready.parts)
-    sizes_in_memory = storing.words(nbytes)
-    return Written(store, key, ready.lengths.tobytes(), sizes_in_memory, ready.digests, nested=True)
+    return readers, nbytes
