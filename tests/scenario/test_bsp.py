@@ -56,24 +56,25 @@ CLIENT = """
     from ledger import Ledger
     from mixing import Mixing, run
 
-    store, ledger, place = sys.argv[1], Ledger(sys.argv[2]), tuple(map(int, sys.argv[3:]))
+    store, ledger, way, place = sys.argv[1], Ledger(sys.argv[2]), sys.argv[3], tuple(map(int, sys.argv[4:]))
     with wrens.Executor(store=store, max_workers=2) as ex:
-        run(ex, Mixing(ledger, hangs={place}), name="run", resume=True)
+        run(ex, Mixing(ledger, hangs={place}), name="run", resume=True, exchange=getattr(wrens, way)())
     """
 
 
+@pytest.mark.parametrize("way", ["Chosen", "TwoLevel"])
 def test_the_client_is_killed_five_times_and_the_run_goes_on(
-    clients: Clients, tmp_path: Path, ledger: Ledger
+    clients: Clients, tmp_path: Path, ledger: Ledger, way: str
 ) -> None:
     store = tmp_path / "store"
     for number, p in ((0, 1), (2, 0), (2, 2), (5, 1), (9, 2)):
-        client = clients.start(CLIENT, store, ledger.path, number, p)
+        client = clients.start(CLIENT, store, ledger.path, way, number, p)
         until(lambda: f"{number} {p}" in ledger.lines() or client.popen.poll() is not None, 90)  # noqa: B023
         assert client.popen.poll() is None, client.err
         client.kill()
         clients.all_gone()
     with wrens.Executor(store=store, max_workers=2) as ex:
-        found = run(ex, Mixing(ledger), name="run", resume=True)
+        found = run(ex, Mixing(ledger), name="run", resume=True, exchange=getattr(wrens, way)())
         assert list(found.states()) == expected(tmp_path)
         assert found.supersteps == SUPERSTEPS
     opened = open_store(store)
