@@ -33,6 +33,7 @@ SCRIPTS = (
     "pagerank",
     "barrier",
     "superstep_messages",
+    "components",
     "sort_limited",
     "exchange_growth",
     "write_sizes",

@@ -290,4 +290,4 @@ def test_the_readme_quotes_what_was_measured(path: Path) -> None:
 def test_every_row_of_the_readme_was_measured() -> None:
     scripts = re.findall(r"\| `bench/(\w+)\.py` \|", text_of("README.md"))
     assert sorted(scripts) == sorted(path.stem for path in (ROOT / "bench/results").glob("*.json"))
-    assert len(scripts) == 24
+    assert len(scripts) == 25
