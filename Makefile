@@ -55,11 +55,11 @@ contracts: $(VENV)/.test  ## who may import whom
 
 stress: $(VENV)/.test  ## the long runs: kills by the hundred, a million tasks, a result of 2 GB
 	$(BIN)/python tests/servers/install.py
-	$(BIN)/python -m pytest tests/stress -o timeout=1800 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/stress -o timeout=1800 -o faulthandler_timeout=1700 $(PYTEST_ARGS)
 
 chaos: $(VENV)/.test  ## 2,000 tasks on an emulated Lambda while everything goes wrong; needs 6 GB
 	$(BIN)/python tests/servers/install.py
-	$(BIN)/python -m pytest tests/stress/test_lambda_chaos.py -o timeout=1800 -s $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/stress/test_lambda_chaos.py -o timeout=1800 -o faulthandler_timeout=1700 -s $(PYTEST_ARGS)
 
 bench: $(VENV)/.bench  ## every figure of the README, beside the peers
 	$(BIN)/python tests/servers/install.py
