@@ -268,6 +268,14 @@ def test_a_target_that_cannot_be_written_is_told_before_work_begins(
         wrens.sort(ex, tmp_path / "in", tmp_path / "out")
 
 
+def test_a_trial_may_be_tried_again_when_its_worker_was_lost(tmp_path: Path) -> None:
+    target = target_of(tmp_path / "out")
+    target.try_out("one")
+    target.try_out("one")
+    target.see("one")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_an_object_is_written_once(tmp_path: Path) -> None:
     target = target_of(tmp_path / "out")
     target.put("part-00000", [b"ab", b"c"])

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -114,7 +115,8 @@ class Target:
 
     def try_out(self, trial: str) -> None:
         """Write a small object, to see whether this process may; for workers."""
-        self._open().put(f"{self.prefix}_trial-{trial}", [trial.encode()])
+        with suppress(AlreadyExists):  # by a worker that was lost after that
+            self._open().put(f"{self.prefix}_trial-{trial}", [trial.encode()])
 
     def see(self, trial: str) -> None:
         """Look whether this process sees what a worker has written, and delete it.
